@@ -68,7 +68,7 @@ async def opened(url: str) -> None:
 def test_every_migration_says_what_works_with_it_and_none_takes_it_back() -> None:
     known = [(number, migration.works_with) for number, migration in postgres_migrate.migrations().items()]
     assert known[:2] == [(1, 1), (2, 2)]
-    assert [number for number, _ in known] == [1, 2, 3, *range(5, NEWEST + 1)]
+    assert [number for number, _ in known] == list(range(1, NEWEST + 1))
     assert [oldest for _, oldest in known] == sorted(oldest for _, oldest in known)
     assert all(oldest <= number for number, oldest in known)
 

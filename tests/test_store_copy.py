@@ -11,17 +11,20 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
+from musicgate.accounts import ApiKey, KeyringChange, ManagedAccount
 from musicgate.cli import cli
 from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway import copy_job_store, open_job_store
 from musicgate.model import AuditEntry, Delivery, JobQuery, JobState, UsageQuery, share_of
-from musicgate.settings import Settings, StoreSettings
+from musicgate.settings import Account, Settings, StoreSettings
 from musicgate.store import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 from tests.old_databases.make_dump import NOW as OLD_NOW
 from tests.postgres_servers import Postgres, emptied, execute
 
+ACCOUNT = ManagedAccount(account=Account(name="studio", max_open_jobs=2), created_at=NOW)
+API_KEY = ApiKey(id="0123456789abcdef", account="studio", digest=bytes(32), is_admin=True, created_at=NOW)
 ODD = "\ud800\x00 ü"
 
 
@@ -58,6 +61,9 @@ async def fill(store: JobStore) -> None:
     await store.asset_references.begin_removal("bb/b.mp3")
     await store.outbox.disable("default", f"https://gone.test/{ODD}", NOW)
     await store.set_mark("audio", "9")
+    await store.keys.change(0, KeyringChange(accounts=(ACCOUNT,)))
+    await store.keys.change(1, KeyringChange(keys=(API_KEY,)))
+    await store.keys.note_uses({API_KEY.id: NOW})
 
 
 async def content(store: JobStore) -> dict[str, Any]:
@@ -77,6 +83,7 @@ async def content(store: JobStore) -> dict[str, Any]:
         "mark": await store.mark("audio"),
         "usage": await store.usage(UsageQuery(first=NOW.date(), last=NOW.date())),
         "audit": await store.audit_log.entries(0, 9),
+        "keys": await store.keys.load(),
     }
 
 
@@ -102,6 +109,8 @@ async def test_a_copy_holds_everything(source: Settings, target: Settings) -> No
         "unused_assets": 1,
         "usage_by_day": 1,
         "audit_log": 1,
+        "accounts": 1,
+        "api_keys": 1,
     }
     assert told == counts
     shares = await execute(target.store_url, "SELECT id, share FROM musicgate.jobs")

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from musicgate import StorageError
+from musicgate.accounts import AccountBook
 from musicgate.gateway.idempotency import IdempotencyKey, claim_of
 from musicgate.gateway.sweep import Sweeper
 from musicgate.model import Job, JobState
@@ -30,7 +31,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 def sweeper(rig: Rig, **retention: float) -> Sweeper:
     settings = attrs.evolve(rig.context.settings, retention=RetentionSettings(**retention))
-    return Sweeper(attrs.evolve(rig.context, settings=settings))
+    return Sweeper(attrs.evolve(rig.context, settings=settings, accounts=AccountBook(settings)))
 
 
 async def leave(
@@ -250,7 +251,7 @@ async def test_an_account_has_its_own_times(rig: Rig) -> None:
     settings = attrs.evolve(
         rig.context.settings, retention=RetentionSettings(audio_days=3.0, jobs_days=9.0), accounts=accounts
     )
-    await Sweeper(attrs.evolve(rig.context, settings=settings)).sweep()
+    await Sweeper(attrs.evolve(rig.context, settings=settings, accounts=AccountBook(settings))).sweep()
     assert kept(rig) == ["long"]
     assert await rig.store.get("music_local") is not None
     assert await rig.store.get("music_short") is None

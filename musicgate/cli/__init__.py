@@ -36,6 +36,8 @@ COMMANDS = {
     "usage": ("usage", "usage", "Show what ended jobs used, by day, account, key, model ..."),
     "audit": ("usage", "audit", "Export the audit log: who did what."),
     "assets": ("assets", "assets", "Verify, move, import and export the kept audio."),
+    "accounts": ("accounts", "accounts", "List, make, limit and disable accounts."),
+    "keys": ("keys", "keys", "List, make, rotate and revoke the keys of callers."),
     "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),

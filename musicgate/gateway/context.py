@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from musicgate.accounts import AccountBook
 from musicgate.aio import TimeLimits
 from musicgate.engine import (
     FIRST_SHARE,
@@ -71,6 +72,7 @@ class GatewayContext:
         tracing: makes spans; None where tracing is not configured.
         shares: which open jobs this replica follows.
         news: what replicas tell each other.
+        accounts: the accounts and keys as they are now.
         term: the term under which a follower writes; None for writers that do not follow a job.
         audit: who did what.
         drain: whether new jobs are taken.
@@ -95,6 +97,9 @@ class GatewayContext:
     new_token: Callable[[], str]
     shares: Shares = attrs.field(factory=LocalShares)
     news: News = attrs.field(factory=NoNews)
+    accounts: AccountBook = attrs.field(
+        default=attrs.Factory(lambda self: AccountBook(self.settings), takes_self=True)
+    )
     term: int | None = None
     ledger: Ledger | None = None
     admission: Admission = attrs.field(default=attrs.Factory(_admission, takes_self=True))

@@ -24,6 +24,7 @@ from musicgate.gateway.compose import open_context
 from musicgate.gateway.counting import note_create, note_refusal
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.handle import JobHandle
+from musicgate.gateway.keyring import KeyAdmin
 from musicgate.gateway.listening import listen
 from musicgate.gateway.measures import Measures, measure
 from musicgate.gateway.operation import Operation
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from musicgate.accounts import AccountBook
     from musicgate.assets import Peaks
     from musicgate.engine import ServiceReport, Supervisor
     from musicgate.gateway.audio_keeper import Rendition
@@ -662,6 +664,17 @@ class Gateway:
 def operation_of(gateway: Gateway) -> Operation:
     """What operators see and do. For servers of this distribution, as `measure_gateway`."""
     return Operation(gateway._context, gateway._runner.owners)  # noqa: SLF001 - of the same module
+
+
+def account_book(gateway: Gateway) -> AccountBook:
+    """The accounts and keys as they are now. For servers of this distribution, as `measure_gateway`."""
+    return gateway._context.accounts  # noqa: SLF001 - of the same module
+
+
+def key_admin(gateway: Gateway) -> KeyAdmin:
+    """What changes accounts and keys of an open gateway. For servers, as `measure_gateway`."""
+    context = gateway._context  # noqa: SLF001 - of the same module
+    return KeyAdmin(context.store.keys, context.accounts, context.news.keys, context.clock.now)
 
 
 async def measure_gateway(gateway: Gateway) -> Measures:

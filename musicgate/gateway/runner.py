@@ -16,6 +16,7 @@ from musicgate.gateway.cancel import stop_vendor
 from musicgate.gateway.candidates import create_budget_s
 from musicgate.gateway.events import watch_job
 from musicgate.gateway.finishing import tracks_to_finish
+from musicgate.gateway.keyring import KeyringReader
 from musicgate.gateway.owners import Owners
 from musicgate.gateway.settle import settle
 from musicgate.gateway.shared_assets import check_shared_assets
@@ -44,6 +45,7 @@ class Runner:
         owners: the create calls in flight, and the scheduler of the open jobs that no call owns.
         webhooks: the courier, and the delivery log.
         sweeper: removes what is too old.
+        keyring: takes over changes of accounts and keys.
     """
 
     def __init__(self, context: GatewayContext, changes: Changes) -> None:
@@ -56,6 +58,7 @@ class Runner:
         self.webhooks = Webhooks(context)
         self.owners = Owners(context, self.supervisor, self._send)
         self._callbacks = SeenCallbacks()
+        self.keyring = KeyringReader(context)
 
     async def start(self) -> None:
         """Recover the open jobs of earlier processes, as far as they are ours, then start the services.
@@ -68,6 +71,7 @@ class Runner:
             due=self.owners.hear_of_due,
             outbox=self._context.outbox_changed.set,
             missed=self._hear_of_loss,
+            keys=self.keyring.wake,
         )
         shares = self._context.shares
         if shares.replica:
@@ -82,6 +86,7 @@ class Runner:
         self.supervisor.start("courier", self.webhooks.run)
         if self._context.audit.is_on:
             self.supervisor.start("audit log", self._context.audit.run)
+        self.supervisor.start("keys", self.keyring.run)
 
     async def close(self) -> None:
         """Stop the services. Calls in flight get ``server.drain_s`` to end; jobs that wait stay stored."""
@@ -90,6 +95,7 @@ class Runner:
         await self.supervisor.stop_services()
         await self.supervisor.finish(self._context.settings.server.drain_s)
         await self._context.audit.flush()
+        await self.keyring.note_uses()
         await self._context.news.close()
         await self._context.shares.close()
 
@@ -184,6 +190,7 @@ class Runner:
         """Hear that news were lost. Jobs are looked for anyway; who waits, and the courier, read again."""
         self._changes.notify_all()
         self._context.outbox_changed.set()
+        self.keyring.wake()
 
     async def _stop_late(self, job_id: str) -> None:
         """Ask the vendor to stop a job whose native id arrived after the cancel."""

@@ -51,7 +51,6 @@ class Sweeper:
         """Take an open context, and what to call with the id of each deleted job."""
         self._context = context
         self._deleted = deleted
-        self._retention = context.settings.retention_by_account()
         self._reported: list[str] = []
 
     async def run(self) -> None:
@@ -95,12 +94,12 @@ class Sweeper:
         return None
 
     async def _sweep_accounts(self, keys_up_to: datetime) -> None:
-        now, usual = self._context.clock.now(), self._context.settings.retention
-        if not any(entry.audio_days or entry.jobs_days for entry in (usual, *self._retention.values())):
+        now, accounts = self._context.clock.now(), self._context.accounts
+        if not accounts.has_retention:
             return
         failures: list[str] = []
         for account in await self._context.store.accounts():
-            retention = self._retention.get(account, usual)
+            retention = accounts.retention_of(account)
             if retention.audio_days:
                 failures += await self._remove_audio(account, _ago(now, retention.audio_days))
             if retention.jobs_days:

@@ -10,7 +10,7 @@ from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.limits import AccountLimits, RetentionSettings
 from musicgate.settings.load import OTHER_VARIABLES, load_settings, variable_of
 from musicgate.settings.provider_settings import resolve
-from musicgate.settings.rules import Hidden, WebAddress, doc_of, rule_of
+from musicgate.settings.rules import Hidden, Moment, WebAddress, doc_of, rule_of
 from musicgate.settings.secrets import read_secret
 from musicgate.settings.values import (
     SECTIONS,
@@ -36,6 +36,7 @@ __all__ = [
     "AuditSettings",
     "FollowSettings",
     "Hidden",
+    "Moment",
     "NetworkSettings",
     "NotTextError",
     "ProviderTable",

@@ -33,6 +33,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "keep jobs if the user has no home folder, as in many containers.",
     "MUSICGATE_URL": "Command line only: the server to use, like `--url`.",
     "MUSICGATE_API_KEY": "Command line only: the key for that server, like `--key`.",
+    "MUSICGATE_WEBHOOK_SECRET": "Command line only: the webhook secret of an account, like `--webhook-secret`.",
     "MUSICGATE_TRACEBACK": "Command line only: any value shows tracebacks, like `--debug`.",
 }
 _DEFAULT_FILE = "musicgate.toml"

@@ -5,7 +5,7 @@ A new setting is one field: file key, environment variable, validation and docum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -59,7 +59,7 @@ class ServerSettings:
     host: str = setting(
         Text(),
         default="127.0.0.1",
-        doc="Address to listen on. Any but a loopback address needs `[[accounts]]`.",
+        doc="Address to listen on. Any but a loopback address needs accounts, or `admin_key`.",
     )
     port: int = setting(
         Whole(at_least=0, at_most=65_535), default=8080, doc="Port to listen on; 0 = any free one."
@@ -499,33 +499,21 @@ class Settings:
         """Where a setting came from: its environment variable, else the file."""
         return self.variables.get(key, self.source)
 
-    def limits_by_account(self) -> dict[str, AccountLimits]:
-        """Limits by account name: ``[limits]`` with the account's overrides.
+    def limits_of(self, entries: Iterable[Account]) -> AccountLimits:
+        """The limits of an account: ``[limits]`` with its overrides.
 
-        If an account has several keys, the last entry that sets a limit wins.
+        Args:
+            entries: of the account; if it has several keys, the last one that sets a limit wins.
         """
-        return {
-            name: attrs.evolve(self.limits, **own)
-            for name, own in self._overrides(*attrs.fields_dict(AccountLimits)).items()
-        }
+        return attrs.evolve(self.limits, **_overrides(entries, attrs.fields_dict(AccountLimits)))
 
-    def retention_by_account(self) -> dict[str, RetentionSettings]:
-        """How long jobs and audio are kept by account name: ``[retention]`` with the account's overrides.
+    def retention_of(self, entries: Iterable[Account]) -> RetentionSettings:
+        """How long an account's jobs and audio are kept: ``[retention]`` with its overrides.
 
-        If an account has several keys, the last entry that sets a time wins.
+        Args:
+            entries: of the account; if it has several keys, the last one that sets a time wins.
         """
-        return {
-            name: attrs.evolve(self.retention, **own)
-            for name, own in self._overrides("jobs_days", "audio_days").items()
-        }
-
-    def _overrides(self, *names: str) -> dict[str, dict[str, Any]]:
-        """What the entries of each account set of these."""
-        found: dict[str, dict[str, Any]] = {}
-        for entry in self.accounts:
-            own = {name: value for name in names if (value := getattr(entry, name)) is not None}
-            found.setdefault(entry.name, {}).update(own)
-        return found
+        return attrs.evolve(self.retention, **_overrides(entries, ("jobs_days", "audio_days")))
 
     @property
     def store_url(self) -> str:
@@ -536,6 +524,11 @@ class Settings:
     def assets_url(self) -> str:
         """``[assets] url`` with its default filled in."""
         return self.assets.url or (self.data_dir / "audio").absolute().as_uri()
+
+
+def _overrides(entries: Iterable[Account], names: Iterable[str]) -> dict[str, Any]:
+    """What the entries of an account set of these."""
+    return {name: value for entry in entries for name in names if (value := getattr(entry, name)) is not None}
 
 
 #: Section name -> class.

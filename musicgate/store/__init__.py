@@ -5,7 +5,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 """
 
 from musicgate.store.ledger import AccountAnswer, AccountRequest, Ledger, LedgerAnswer, SlotRequest
-from musicgate.store.port import AuditLog, Backlog, JobStore, PendingMessage, StoreReport
+from musicgate.store.port import AuditLog, Backlog, JobStore, KeyStore, PendingMessage, StoreReport
 from musicgate.store.rows import (
     loaded,
     readable,
@@ -19,6 +19,7 @@ __all__ = [
     "AuditLog",
     "Backlog",
     "JobStore",
+    "KeyStore",
     "Ledger",
     "LedgerAnswer",
     "PendingMessage",

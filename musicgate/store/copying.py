@@ -41,7 +41,15 @@ _TABLES: Final = {
     "unused_assets": ("name", "is_being_removed"),
     "usage_by_day": (*books.KEYS, *books.SUMS),
     "audit_log": ("number", *books.AUDIT),
+    "accounts": ("name", "created_at_us", "disabled_at_us", "doc"),
+    "api_keys": (
+        *("id", "account", "name", "digest", "is_admin", "created_at_us", "expires_at_us", "revoked_at_us"),
+        *("replaced_by", "used_at_us"),
+    ),
 }
+#: A store in which a key was made stays closed to callers without one.
+_KEYRING_VERSION: Final = "SELECT version FROM keyring"
+_SET_KEYRING_VERSION: Final = "UPDATE musicgate.keyring SET version = $1"
 #: Columns that SQLite has not.
 _ADDED: Final = {"jobs": ("share",)}
 #: Columns that are not read as they are.
@@ -83,6 +91,8 @@ async def copy_into_postgres(
                 copied(table, len(rows))
         if counts["audit_log"]:
             await transaction.run(_GO_ON_AFTER)
+        ((version,),) = connection.execute(_KEYRING_VERSION).fetchall()
+        await transaction.run(_SET_KEYRING_VERSION, version)
         return counts
 
     try:
@@ -96,4 +106,6 @@ async def copy_into_postgres(
 def _row(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
     if table == "jobs":
         return (*row, share_of(row[0]))
+    if table == "api_keys":
+        return (*row[:4], bool(row[4]), *row[5:])
     return (row[0], bool(row[1])) if table == "unused_assets" else row

@@ -1,4 +1,4 @@
-"""The ports `JobStore`, `Outbox`, `AssetReferences` and `AuditLog`. No SQL, no library's types."""
+"""The ports of every store: `JobStore`, with `Outbox`, `AssetReferences` and `KeyStore`. No SQL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from musicgate.accounts import Keyring, KeyringChange
     from musicgate.metrics import Commits
     from musicgate.model import (
         AuditEntry,
@@ -197,6 +198,32 @@ class AuditLog(Protocol):
         """
 
 
+class KeyStore(Protocol):
+    """Accounts and keys; a write is durable when the call returns.
+
+    They are few and change seldom, so they are read and decided on as a whole (`musicgate.accounts`).
+    """
+
+    async def version(self) -> int:
+        """The number of changes so far: what `load` returned holds while this is the same."""
+
+    async def load(self) -> Keyring:
+        """All accounts and keys. A row that cannot be read is logged and left out.
+
+        While it is read, others may change something: then it may be newer than its version says.
+        """
+
+    async def change(self, version: int, change: KeyringChange) -> bool:
+        """Store a change that was decided on that version (compare-and-set), all of it or nothing.
+
+        Returns:
+            False if there is a newer version; nothing was stored.
+        """
+
+    async def note_uses(self, used_at: Mapping[str, datetime]) -> None:
+        """Note when keys were last used, by their ids. That is no change; an earlier time is left out."""
+
+
 class JobStore(Protocol):
     """Jobs and their events; a write is durable when the call returns.
 
@@ -215,6 +242,10 @@ class JobStore(Protocol):
     @property
     def audit_log(self) -> AuditLog:
         """Who did what with these jobs."""
+
+    @property
+    def keys(self) -> KeyStore:
+        """Accounts and keys."""
 
     @property
     def commits(self) -> Commits:

@@ -31,7 +31,15 @@ from musicgate.model import (
     UsageSum,
     changed,
 )
-from musicgate.store import books, columns, postgres_books, postgres_outbox, postgres_references, rows
+from musicgate.store import (
+    books,
+    columns,
+    postgres_books,
+    postgres_keys,
+    postgres_outbox,
+    postgres_references,
+    rows,
+)
 from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
 from musicgate.store.port import StoreReport
@@ -73,6 +81,7 @@ class PostgresJobStore:
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)
         self.audit_log = postgres_books.PostgresAuditLog(connections)
+        self.keys = postgres_keys.PostgresKeys(connections)
 
     @classmethod
     @contextlib.asynccontextmanager

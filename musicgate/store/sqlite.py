@@ -43,6 +43,7 @@ from musicgate.store import (
     rows,
     sqlite_books,
     sqlite_inspect,
+    sqlite_keys,
     sqlite_outbox,
     sqlite_references,
 )
@@ -71,6 +72,7 @@ class SqliteJobStore:
         self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
         self.asset_references = sqlite_references.SqliteAssetReferences(self._writer, self._reader)
         self.audit_log = sqlite_books.SqliteAuditLog(self._writer, self._reader)
+        self.keys = sqlite_keys.SqliteKeys(self._writer, self._reader)
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -33,6 +33,7 @@ from musicgate.model import (
 )
 from musicgate.testing.memory_asset_references import MemoryAssetReferences
 from musicgate.testing.memory_books import MemoryAuditLog, MemoryUsage
+from musicgate.testing.memory_keys import MemoryKeys
 from musicgate.testing.memory_outbox import MemoryOutbox
 from musicgate.text import MAX_OPEN_PAGE_BYTES
 
@@ -54,6 +55,7 @@ class MemoryJobStore:
         self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
         self.audit_log = MemoryAuditLog(self._check)
         self._usage = MemoryUsage()
+        self.keys = MemoryKeys(self._check)
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}

@@ -10,6 +10,7 @@ from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, r
 from musicgate.views.event import render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_job, render_job_list
+from musicgate.views.keys import render_account, render_key, render_settings_account
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.operation import (
     AUDIT_FIELDS,
@@ -40,6 +41,7 @@ __all__ = [
     "decode_cursor",
     "is_signed",
     "links_at",
+    "render_account",
     "render_audit_entry",
     "render_callback_received",
     "render_created",
@@ -51,6 +53,7 @@ __all__ = [
     "render_event",
     "render_job",
     "render_job_list",
+    "render_key",
     "render_live",
     "render_message",
     "render_models",
@@ -62,6 +65,7 @@ __all__ = [
     "render_providers",
     "render_ready",
     "render_refusal",
+    "render_settings_account",
     "render_usage_report",
     "render_usage_sum",
     "render_webhook_test",

@@ -9,7 +9,7 @@ from aiohttp import web
 import musicgate_schemas
 from musicgate import views
 from musicgate.errors import RequestError, StorageError
-from musicgate.gateway import operation_of
+from musicgate.gateway import account_book, operation_of
 from musicgate.plugin import write_json
 from musicgate.web.admin import admin_routes
 from musicgate.web.audio import AudioRoutes
@@ -52,9 +52,6 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
         max_connections: how many fit into this process, if fewer than ``server.max_connections``. Event
             streams and waiting requests may take half of them each, one account half, and its streams and
             its waiting requests a quarter each; live audio an eighth, and that of one account a sixteenth.
-
-    Raises:
-        ConfigError: an account's hash cannot be read.
     """
     settings = gateway.settings
     server = settings.server
@@ -75,7 +72,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     )
     # Each needs a connection to the vendor as well.
     live = Capacity("audio_streams", per_account=max(1, connections // 16), total=max(1, connections // 8))
-    accounts, timeouts = Accounts(settings.accounts, requests, server.admin_key), RequestTimeouts()
+    accounts, timeouts = Accounts(account_book(gateway), requests), RequestTimeouts()
     app.on_shutdown.append(timeouts.expire)
     job_resource = JobResource(gateway, timeouts, waits)
     music, files = MusicRoutes(gateway, accounts, job_resource), KeptFiles(gateway, accounts)

@@ -1,4 +1,4 @@
-"""Who may call a route of administrators: ``server.admin_key``."""
+"""Who may call a route of administrators: a key with that mark, or ``server.admin_key``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from musicgate.web.auth import Accounts, Caller
+    from musicgate.accounts import Caller
+    from musicgate.web.auth import Accounts
 
 
 class Guard:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from musicgate.web.openapi.admin_operations import ADMIN_OPERATIONS
 from musicgate.web.openapi.operation import Access, Answer, Operation
 from musicgate.web.openapi.operator_operations import OPERATOR_OPERATIONS
 
@@ -355,4 +356,5 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: Answer(text="They can.", content={_JSON: "Readiness"})},
     ),
     **OPERATOR_OPERATIONS,
+    **ADMIN_OPERATIONS,
 }
