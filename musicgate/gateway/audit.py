@@ -1,9 +1,9 @@
 """Note who did what; it decides nothing, and knows no prompt and no secret.
 
 An entry about a job that is written anyway is stored with it, in the same transaction: created, cancelled,
-deleted. Those are in the log exactly when they happened. A download or a drain writes nothing else, so its
-entries gather, and are written together every second: a crash loses at most that, and so does a store that is
-out of order for long.
+deleted. Those are in the log exactly when they happened. A download, a drain or a changed key writes no job, so
+its entries gather, and are written together every second: a crash loses at most that, and so does a store that
+is out of order for long.
 """
 
 from __future__ import annotations
@@ -65,16 +65,6 @@ class Audit:
         if not self._settings.enabled:
             return None
         return AuditEntry(self._clock.now(), action, account, key_id, job_id, request_id, subject)
-
-    async def add(self, action: str, account: str, *, key_id: str, request_id: str, subject: str) -> None:
-        """Note something that is about no job, and return when it is stored.
-
-        Raises:
-            StorageError: the store is full, read-only or broken.
-        """
-        entry = self.entry(action, account, key_id=key_id, request_id=request_id, subject=subject)
-        if entry is not None:
-            await self._log.add(entry)
 
     def note(
         self,
