@@ -1,9 +1,9 @@
 """Note who did what; it decides nothing, and knows no prompt and no secret.
 
 An entry about a job that is written anyway is stored with it, in the same transaction: created, cancelled,
-deleted. Those are in the log exactly when they happened. A download, a drain or a changed key writes no job, so
-its entries gather, and are written together every second: a crash loses at most that, and so does a store that
-is out of order for long.
+deleted. Those are in the log exactly when they happened. A download, a drain or a changed key writes no job,
+so its entries gather, and are written together every second: a crash loses at most that, and so does a store
+that is out of order for long.
 """
 
 from __future__ import annotations
