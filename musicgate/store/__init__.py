@@ -5,7 +5,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 """
 
 from musicgate.store.ledger import AccountAnswer, AccountRequest, Ledger, LedgerAnswer, SlotRequest
-from musicgate.store.port import Backlog, JobStore, KeyStore, PendingMessage
+from musicgate.store.port import Backlog, JobStore, KeyStore, PendingMessage, StoreReport
 from musicgate.store.rows import (
     loaded,
     readable,
@@ -23,6 +23,7 @@ __all__ = [
     "LedgerAnswer",
     "PendingMessage",
     "SlotRequest",
+    "StoreReport",
     "loaded",
     "readable",
     "readable_pairs",
