@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.cli.groups import SuggestingGroup
 from musicgate.cli.keys import WHERE
 from musicgate.cli.options import combined
 
@@ -34,7 +35,7 @@ _FIELDS = (
 )
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def accounts() -> None:
     """List, make, limit, disable and delete accounts.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.cli.groups import SuggestingGroup
 from musicgate.cli.options import AS_JSON, CONFIG, KEY, URL, combined
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ WHERE = combined(AS_JSON, URL, KEY, CONFIG)
 _ADMIN_ACCOUNT = "admin"
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def keys() -> None:
     """List, make, rotate and revoke the keys of callers.
 
