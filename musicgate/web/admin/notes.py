@@ -27,15 +27,6 @@ class Audit(Protocol):
         """
 
 
-class NoAudit:
-    """Notes nothing."""
-
-    def note(
-        self, action: str, account: str, *, key_id: str = "", request_id: str = "", subject: str = ""
-    ) -> None:
-        """Note nothing."""
-
-
 class Notes:
     """Notes what was changed, after it was stored."""
 
