@@ -8,10 +8,11 @@ be there.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -34,11 +35,6 @@ from musicgate.model import (
     WarningCode,
 )
 from musicgate.plugin import lenient
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from musicgate.model import JsonObject
 
 _Member = TypeVar("_Member", bound=StrEnum)
 #: `Job.deadline_at` of a job whose deadline is not shown.
@@ -64,7 +60,7 @@ class RemoteJob(Job):
         answer: the job as the server sent it, in the published schema ``job``.
     """
 
-    answer: JsonObject = attrs.field(repr=False)
+    answer: Mapping[str, Any] = attrs.field(repr=False)
 
 
 def read_job(answer: Mapping[str, object]) -> RemoteJob:
@@ -75,8 +71,11 @@ def read_job(answer: Mapping[str, object]) -> RemoteJob:
     """
     state = _member(JobState, answer.get("status"))
     job_id, created_at = _text(answer.get("id")), lenient.moment(answer.get("created_at"))
+    output = answer.get("output") or []
     if answer.get("object") != "music" or state is None or job_id is None or created_at is None:
         raise ValueError("not a job")
+    if not isinstance(output, list) or not all(_is_track(item) for item in output):
+        raise ValueError("not a job: its output is no list of tracks")
     model = _text(answer.get("public_model")) or _text(answer.get("model")) or ""
     link_end = lenient.moment(answer.get("expires_at"))
     failure = lenient.mapping(answer.get("error"))
@@ -97,9 +96,7 @@ def read_job(answer: Mapping[str, object]) -> RemoteJob:
         completed_at=lenient.moment(answer.get("completed_at")),
         native_status=_text(answer.get("native_status")),
         attempts=tuple(_attempt(item, model, created_at) for item in lenient.items(answer.get("attempts"))),
-        tracks=tuple(
-            _track(item, place, link_end) for place, item in enumerate(lenient.items(answer.get("output")))
-        ),
+        tracks=tuple(_track(item, link_end) for item in output),
         warnings=tuple(_warning(item) for item in lenient.items(answer.get("warnings"))),
         failure=_failure(failure) if state is JobState.FAILED else None,
         # An open job shows what is expected of it, which is no usage yet.
@@ -165,12 +162,22 @@ def _attempt(shown: Mapping[str, object], model: str, created_at: datetime) -> A
     )
 
 
-def _track(shown: Mapping[str, object], place: int, link_end: datetime | None) -> Track:
-    index = lenient.integer(shown.get("index"))
+def _is_track(shown: object) -> bool:
+    """True if what a caller cannot do without has the documented types."""
+    return (
+        isinstance(shown, dict)
+        and type(shown.get("index")) is int
+        and isinstance(shown.get("audio_url"), str | None)
+        and isinstance(shown.get("duration"), int | float | None)
+        and isinstance(shown.get("error"), dict | None)
+    )
+
+
+def _track(shown: Mapping[str, Any], link_end: datetime | None) -> Track:
     audio, original = shown.get("audio"), shown.get("original")
     failure = lenient.mapping(shown.get("error"))
     return Track(
-        index=place if index is None else index,
+        index=shown["index"],
         native_id=_text(shown.get("id")),
         audio_url=_text(shown.get("audio_url")),
         stream_audio_url=_text(shown.get("stream_audio_url")),
