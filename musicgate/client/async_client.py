@@ -450,7 +450,7 @@ class AsyncClient:
                 if failed.is_lasting:
                     raise failed.error from failed.__cause__
                 hold_s = 0
-                await asyncio.sleep(min(_LONGEST_POLL_S, failed.error.retry_after_s or pause_s))
+                await asyncio.sleep(pause_s)
                 continue
             job = self._value(read_job, answer.body, call)
             yield job

@@ -177,6 +177,9 @@ class Calls:
         if self._session is None:
             # No cookies: they would be the only state between calls.
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            # aiohttp would send idempotent requests again by itself, unseen: a DELETE then ends with a 404.
+            # There is no public switch; its own test client uses this one.
+            self._session._retry_connection = False  # noqa: SLF001
         headers = {**call.headers}
         if self.server.key is not None and url.origin() == self.server.url.origin():
             headers["Authorization"] = f"Bearer {self.server.key.reveal()}"
