@@ -485,7 +485,7 @@ class StorageError(MusicgateError):
 
 
 class ServerError(MusicgateError):
-    """A musicgate server failed, is out of reach, or what answers is not one; `musicgate.Client` raises it.
+    """A musicgate server failed, is out of reach, or is no musicgate; raised by `musicgate.Client`.
 
     Attributes:
         setting: the setting of the client to look at, ``url`` or ``ca_file``; None = the server is at fault.

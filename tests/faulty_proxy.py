@@ -1,4 +1,4 @@
-"""A proxy on loopback, in front of a server, that breaks chosen requests; each connection has one request."""
+"""A proxy on loopback, in front of a server, that breaks chosen requests."""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ async def generate_remotely(
         click.ClickException: The request was refused, the job failed or is not finished in time, or the
             server's answer cannot be read.
     """
-    async with _connected(url, key) as client, display() as shown:
+    # A server that does not answer is not asked for longer than the run may take.
+    retry_s = RETRY_S if order.timeout_s is None else min(RETRY_S, order.timeout_s)
+    async with _connected(url, key, retry_s) as client, display() as shown:
         try:
             job = await client.submit(body, strict=strict)
         except asyncio.CancelledError:
@@ -54,7 +56,9 @@ async def generate_remotely(
             say(visible(f"\n{message}"), err=True)
             raise
         run.note_warnings(shown, job.answer.get("warnings") or [])
-        job = await _follow(client, job, order, shown, url)
+        shown.show(job.answer)
+        if not job.state.is_final:
+            job = await _follow(client, job.id, order, shown, url)
     await _finish(url, key, job, order)
 
 
@@ -66,7 +70,7 @@ async def fetch_remotely(url: str, key: str | None, job_id: str, order: Order) -
             cannot be read.
     """
     async with _connected(url, key) as client, display() as shown:
-        job = await _follow(client, await client.get(job_id), order, shown, url)
+        job = await _follow(client, job_id, order, shown, url)
     await _finish(url, key, job, order)
 
 
@@ -81,14 +85,14 @@ async def cancel_remotely(url: str, key: str | None, job_id: str) -> dict[str, A
 
 
 @asynccontextmanager
-async def _connected(url: str, key: str | None) -> AsyncIterator[AsyncClient]:
+async def _connected(url: str, key: str | None, retry_s: float | None = None) -> AsyncIterator[AsyncClient]:
     """Open a client for the block, whose errors name options of the command line.
 
     Raises:
         click.ClickException: The address or the key is malformed, and is not shown; or the server's error.
     """
     try:
-        client = AsyncClient(url, api_key=key, retry_s=RETRY_S)
+        client = AsyncClient(url, api_key=key, retry_s=RETRY_S if retry_s is None else retry_s)
     except ConfigError as error:
         name = error.key or ""
         message = _OPTIONS.get(name, name) + str(error).removeprefix(name)
@@ -112,23 +116,21 @@ def _message(error: Exception) -> str:
     return visible(text)
 
 
-async def _follow(client: AsyncClient, job: RemoteJob, order: Order, shown: Display, url: str) -> RemoteJob:
+async def _follow(client: AsyncClient, job_id: str, order: Order, shown: Display, url: str) -> RemoteJob:
     """Show every change of a job until it is final."""
-    hint = run.fetch_hint(job.answer, url)
-    shown.show(job.answer)
-    if job.state.is_final:
-        return job
+    hint = run.fetch_hint({"id": job_id}, url)
     try:
-        async with asyncio.timeout(order.timeout_s), aclosing(client.watch(job)) as versions:
-            async for newer in versions:
-                job = newer
+        async with asyncio.timeout(order.timeout_s), aclosing(client.watch(job_id)) as versions:
+            async for job in versions:
                 shown.show(job.answer)
     except TimeoutError as exc:
-        raise run.late(order, f"job {visible(job.id)} continues there; {hint}") from exc
+        if order.timeout_s is None:
+            raise
+        raise run.late(order, f"job {visible(job_id)} continues there; {hint}") from exc
     except ServerError as error:
         raise FailedError(f"{_message(error)}\nthe job continues there; {hint}") from error
     except asyncio.CancelledError:
-        say(f"\ninterrupted: job {visible(job.id)} continues there; {hint}", err=True)
+        say(f"\ninterrupted: job {visible(job_id)} continues there; {hint}", err=True)
         raise
     return job
 

@@ -94,7 +94,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. No call can be made any more."""
         await self._calls.close()
 
     async def submit(

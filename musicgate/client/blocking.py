@@ -1,4 +1,4 @@
-"""`Client`: the methods of `AsyncClient` without asyncio, by running them on a thread with an event loop.
+"""`Client`: the methods of `AsyncClient` without asyncio, on a thread with an event loop.
 
 A method is not written twice: `_blocking` and `_stepping` make it of the one of `AsyncClient`, with its
 parameters and its documentation, and type checkers see both.

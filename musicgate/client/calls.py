@@ -1,4 +1,4 @@
-"""The one place where a client sends a request: connections, tries, and what an answer that fails means.
+"""The one place where a client sends a request: connections, tries, and what a failure means.
 
 It knows HTTP and the envelope of an error, and must not know what a route answers.
 """
@@ -15,7 +15,7 @@ from yarl import URL
 
 from musicgate.client.retries import RETRYABLE, STRANGER_S, FailedTryError, Retries
 from musicgate.client.server import look_at
-from musicgate.errors import ServerError, UnauthorisedError
+from musicgate.errors import ProviderError, ServerError, UnauthorisedError
 from musicgate.http import CLIENT_ERRORS, CONNECT_ERRORS, Proxies, answer_reason, connect_reason, exact_url
 from musicgate.plugin import lenient
 from musicgate.views import read_error
@@ -33,8 +33,6 @@ _MAX_ANSWER_BYTES: Final = 16_777_216
 _MASK: Final = b"***"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 5
-#: Reasons that only the operator can mend, so that waiting helps nothing.
-_LASTING: Final = frozenset({"all_candidates_failed"})
 #: ``X509_V_ERR_HOSTNAME_MISMATCH`` and ``..._IP_ADDRESS_MISMATCH`` of OpenSSL.
 _OTHER_HOST: Final = frozenset({62, 64})
 _TOO_MANY: Final = 429
@@ -257,8 +255,9 @@ class Calls:
             error.idempotency_key = call.idempotency_key
             error.maybe_stored = call.idempotency_key is not None and status == _FAILED
         may_repeat = call.repeats or status == _TOO_MANY
-        is_lasting = status not in RETRYABLE or error.reason in _LASTING or not may_repeat
-        return FailedTryError(error, is_lasting=is_lasting)
+        # What a vendor answered stays so, unless it was busy; a missing key only the operator can mend.
+        is_lasting = isinstance(error, ProviderError) and not error.retryable
+        return FailedTryError(error, is_lasting=is_lasting or status not in RETRYABLE or not may_repeat)
 
     def _wrong_key(self, refused: UnauthorisedError) -> UnauthorisedError:
         key = "wants an API key" if self.server.key is None else "does not accept the API key"
@@ -302,7 +301,10 @@ class Calls:
     def _cut(self, call: Call, exc: Exception) -> FailedTryError:
         """The failure of an answer that did not come, or not to its end."""
         reason = "the answer took too long" if isinstance(exc, TimeoutError) else answer_reason(exc)
-        error = self._error(call, "no_answer", f"{self.server.name} does not answer: {reason}")
+        message, setting = f"{self.server.name} does not answer: {reason}", None
+        if not self._has_answered:  # never yet: perhaps it is TLS that is spoken there
+            message, setting = f"{message}; look at {look_at('url')}", "url"
+        error = self._error(call, "no_answer", message, setting=setting)
         return FailedTryError(error, is_lasting=not call.repeats)
 
     def _error(

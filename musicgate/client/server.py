@@ -1,4 +1,4 @@
-"""Where a server is, which key it gets, whose certificates count: from arguments, else the environment."""
+"""Where a server is, its key, whose certificates count: from arguments, else the environment."""
 
 from __future__ import annotations
 

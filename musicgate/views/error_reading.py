@@ -1,4 +1,4 @@
-"""An error read back from its JSON: the envelope of `musicgate.views.errors` as the library's exception."""
+"""An error read back from the envelope of `musicgate.views.errors`, as the library's exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job read back from its JSON: what `musicgate.views.job` writes, as values, for clients of a server.
+"""A job read back from its JSON, as `musicgate.views.job` writes it, for clients of a server.
 
 Tolerant as the readers of vendors' answers are: a server may be newer than its client. Keys that are not
 known stay in `RemoteJob.answer`. Of the job itself only the id, the state and the time of its creation must

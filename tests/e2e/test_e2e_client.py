@@ -1,4 +1,4 @@
-"""`AsyncClient` and `Client` at a real server, also behind a proxy that loses, cuts and garbles answers."""
+"""`AsyncClient` at a real server, also behind a proxy that loses, cuts and garbles answers."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from musicgate import (
     UnauthorisedError,
     UnsupportedOptionError,
 )
+from musicgate.client import async_client, retries
 from musicgate.settings import Account
 from tests.e2e.running_server import ACCOUNT_KEY, MODELS, UNFINISHED, song, violations
 from tests.faulty_proxy import GARBAGE, UNAVAILABLE, Fault, FaultyProxy, faulty_proxy
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
     from tests.e2e.running_server import OpenServer, RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(async_client, "_FIRST_POLL_S", 0.05)
+
 
 JOBS = "/v1/music/generate"
 
@@ -218,7 +226,7 @@ async def test_where_no_request_may_wait_the_client_polls(open_server: OpenServe
     ):
         held = await client.submit(UNFINISHED)
         waiting = asyncio.ensure_future(client.wait(held))
-        while not proxy.headers("Prefer", path=held.id):  # noqa: ASYNC110 - the proxy tells nobody
+        while not proxy.headers("Prefer", path=held.id):  # noqa: ASYNC110 - the proxy has no event for it
             await asyncio.sleep(0.01)
         job = await client.generate(**song())
         waiting.cancel()
