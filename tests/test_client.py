@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgate import (
@@ -223,6 +223,25 @@ async def test_a_file_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
     assert contents(tmp_path) == [b"after"]
 
 
+async def test_listening_waits_for_the_first_bytes_and_repeats_none() -> None:
+    not_ready = (503, {**ENVELOPE, "error": "not_ready", "reason": "stream_not_ready"}, {"Retry-After": "0"})
+    async with running(not_ready, b"song") as server, AsyncClient(server.url) as client:
+        assert b"".join([piece async for piece in client.listen("music_1")]) == b"song"
+    assert [path for _, path, _ in server.requests] == ["/v1/music/generate/music_1/stream/0"] * 2
+
+    async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsong\r\n")
+        await asyncio.sleep(0.1)  # or the client does not see what came before the cut
+        writer.close()
+
+    async with serving() as start:
+        vendor = Vendor(port=0, script=cut)
+        async with AsyncClient(f"http://127.0.0.1:{await start(vendor.serve)}") as client:
+            with pytest.raises(ServerError, match="does not answer"):
+                assert [piece async for piece in client.listen("music_1")] == []
+    assert vendor.connections == 1
+
+
 async def test_the_key_does_not_follow_a_redirect_to_another_host(tmp_path: Path) -> None:
     async with (
         running(b"song") as other,
@@ -282,6 +301,7 @@ def test_a_request_is_written_as_it_is_read(request_: MusicRequest) -> None:
     assert read_request(write_request(request_), {"suno"}) == request_
 
 
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.sampled_from(sorted({*JOB, "error", "usage", "attempts", "warnings", "metadata", "progress"})),

@@ -299,6 +299,8 @@ class AsyncClient:
                 raise FailedTryError(cut)  # noqa: TRY301 - as a cut that the connection shows
             except FailedTryError as failed:
                 await retries.wait_after(failed)
+            except ValueError as exc:
+                raise self._calls.stranger(call, "answers with events that do not end").error from exc
         raise JobTimeoutError(_id(job), MAX_WAIT_S)
 
     async def cancel(self, job: Job | str) -> RemoteJob:
@@ -368,6 +370,34 @@ class AsyncClient:
         path = f"{_path(job)}/webhooks/{quote(message_id, safe='')}/replay"
         call = Call(method="POST", path=path, repeats=False)
         return self._value(read_delivery, (await self._calls.send(call)).body, call)
+
+    async def listen(
+        self, job: Job | str, index: int = 0, *, timeout_s: float = 600.0
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield a track's audio while it is made, at providers that have streams; later the kept audio.
+
+        Args:
+            job: the job or its id.
+            index: of the track.
+            timeout_s: how long to wait for the first bytes.
+
+        Raises:
+            RequestError: there is no such stream, or nothing in it in time.
+            ServerError: it cannot be opened, or breaks off; what has come is not sent again.
+        """
+        call = Call(path=f"{_path(job)}/stream/{index:d}", stall_s=_DOWNLOAD_STALL_S, follows=True)
+        retries, has_begun = self._calls.retries(timeout_s), False
+        while True:
+            try:
+                async with self._calls.opened(call) as response:
+                    async for piece in self._calls.pieces(call, response):
+                        has_begun = True
+                        yield piece
+                    return
+            except FailedTryError as failed:
+                if has_begun:
+                    raise failed.error from failed.__cause__
+                await retries.wait_after(failed)
 
     async def audio(
         self, job: Job | str, index: int = 0, *, wanted: str | None = None, timeout_s: float = 600.0

@@ -129,6 +129,7 @@ class Client:
     providers = _blocking(AsyncClient.providers)
     webhook_log = _blocking(AsyncClient.webhook_log)
     replay_webhook = _blocking(AsyncClient.replay_webhook)
+    listen = _stepping(AsyncClient.listen)
     audio = _blocking(AsyncClient.audio)
     download = _blocking(AsyncClient.download)
 

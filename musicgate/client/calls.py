@@ -229,14 +229,14 @@ class Calls:
         async for piece in self.pieces(call, response):
             text += piece
             if len(text) > _MAX_ANSWER_BYTES:
-                raise self.stranger(call, "gives an answer that is too large", response.status)
+                raise self.stranger(call, "gives an answer that is too large", response)
         if self.server.key is not None:
             text = text.replace(self.server.key.reveal().encode("latin-1"), _MASK)
         body: Any = lenient.json_text(text.decode("utf-8", "replace")) if text else {}
         if isinstance(body, dict):
             return body
         what = "without JSON" if body is None else "with JSON that is not an object"
-        raise self.stranger(call, f"answers HTTP {response.status} {what}", response.status)
+        raise self.stranger(call, f"answers HTTP {response.status} {what}", response)
 
     def _refusal(
         self, call: Call, response: aiohttp.ClientResponse, body: Mapping[str, Any]
@@ -248,7 +248,7 @@ class Calls:
             return FailedTryError(self._error(call, "link_failed", message, status=status), is_lasting=True)
         error = read_error(status, body, retry_after_s=retry_after_s(response.headers))
         if error is None:
-            return self.stranger(call, f"answers HTTP {status}, and not as a musicgate does", status)
+            return self.stranger(call, f"answers HTTP {status}, and not as a musicgate does", response)
         if isinstance(error, UnauthorisedError):
             error = self._wrong_key(error)
         if isinstance(error, ServerError):
@@ -267,11 +267,19 @@ class Calls:
             error.add_note(note)
         return error
 
-    def stranger(self, call: Call, what: str, status: int | None = None) -> FailedTryError:
-        """The failure of an answer that is not a musicgate's: a proxy before it, or another server."""
+    def stranger(
+        self, call: Call, what: str, response: aiohttp.ClientResponse | None = None
+    ) -> FailedTryError:
+        """The failure of an answer that is not a musicgate's: a proxy before it, or another server.
+
+        Args:
+            response: the answer, where it has a status of its own.
+        """
         message = f"{self.server.name} {what}; look at {look_at('url')}"
-        error = self._error(call, "not_musicgate", message, setting="url", status=status)
-        return FailedTryError(error, is_lasting=status not in RETRYABLE or not call.repeats)
+        error = self._error(call, "not_musicgate", message, setting="url")
+        if response is not None:
+            error.status, error.retry_after_s = response.status, retry_after_s(response.headers)
+        return FailedTryError(error, is_lasting=error.status not in RETRYABLE or not call.repeats)
 
     def _no_answer(self, call: Call, exc: Exception) -> FailedTryError:
         """The failure of a request without an answer."""

@@ -38,7 +38,7 @@ class EventReader:
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, JobEvent]]:
-        """Take what has come, and yield the events that are whole now.
+        """Take what has come, and yield the events that are complete now.
 
         Raises:
             ValueError: a line has no end.
