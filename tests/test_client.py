@@ -27,7 +27,7 @@ from musicgate import (
     RoutingOptions,
     ServerError,
 )
-from musicgate.client import async_client, retries
+from musicgate.client import async_client, calls, retries
 from musicgate.client.event_stream import EventReader
 from musicgate.client.retries import pause_after
 from musicgate.client.server import find_server
@@ -95,8 +95,9 @@ def test_a_malformed_variable_is_named() -> None:
 # --- a wrong URL or certificate ---
 
 
-async def test_nothing_that_listens_is_a_wrong_url() -> None:
-    async with AsyncClient(f"http://127.0.0.1:{free_port()}", retry_s=0.05) as client:
+async def test_nothing_that_listens_is_a_wrong_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "STRANGER_S", 0.05)  # and not for the usual minute
+    async with AsyncClient(f"http://127.0.0.1:{free_port()}") as client:
         with pytest.raises(ServerError, match="connection refused; look at url") as caught:
             await client.submit({"model": "m"})
     assert (caught.value.setting, caught.value.maybe_stored) == ("url", False)
@@ -153,6 +154,14 @@ async def test_a_create_call_is_repeated_with_its_key_until_the_time_is_up(answe
     keys = {headers["Idempotency-Key"] for headers in server.headers}
     assert keys == {f'"{caught.value.idempotency_key}"'}
     assert len(server.requests) > 1
+
+
+async def test_a_replay_of_a_webhook_is_repeated_only_where_it_was_not_read() -> None:
+    for answers, count in (((503, ENVELOPE, {}),), 1), (((429, ENVELOPE, {}), (503, ENVELOPE, {})), 2):
+        async with running(*answers) as server, AsyncClient(server.url) as client:
+            with pytest.raises(ServerError):
+                await client.replay_webhook("music_1", "msg_1")
+        assert len(server.requests) == count
 
 
 async def test_a_pause_that_the_server_wants_is_kept_or_the_call_ends() -> None:
@@ -277,6 +286,7 @@ def test_events_are_read_from_any_pieces() -> None:
                 (3, "settled"),
             ]
             assert (reader.last, reader.pause_s) == (3, 2.0)
+        assert [number for number, _ in EventReader(1).feed(stream)] == [3]
 
 
 @pytest.mark.parametrize(
@@ -301,23 +311,16 @@ def test_a_request_is_written_as_it_is_read(request_: MusicRequest) -> None:
     assert read_request(write_request(request_), {"suno"}) == request_
 
 
-@settings(max_examples=40)
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted({*JOB, "error", "usage", "attempts", "warnings", "metadata", "progress"})),
-        st.recursive(
-            st.none() | st.booleans() | st.floats() | st.text(max_size=3),
-            lambda inner: (
-                st.lists(inner, max_size=2)
-                | st.dictionaries(
-                    st.sampled_from(["index", "lines", "meter", "path", "reason"]), inner, max_size=2
-                )
-            ),
-            max_leaves=4,
-        ),
-        max_size=4,
-    )
-)
+#: Values of any type, with keys of the answers, two levels deep.
+LEAVES = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3)
+KEYS = st.sampled_from(["index", "lines", "meter", "path", "pricing_breakdown", "reason", "audio", "data"])
+INNER = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, max_size=2)
+VALUES = INNER | st.lists(INNER, max_size=2) | st.dictionaries(KEYS, INNER, max_size=2)
+NAMES = st.sampled_from(sorted({*JOB, *("error", "usage", "attempts", "warnings", "progress", "details")}))
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_whatever_a_server_sends_is_a_job_or_a_value_error(changes: dict[str, Any]) -> None:
     for read in (lambda: read_job({**JOB, **changes}), lambda: read_error(500, {**ENVELOPE, **changes})):
         with contextlib.suppress(ValueError):
