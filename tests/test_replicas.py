@@ -11,6 +11,7 @@ import pytest
 
 from musicgate import Job, JobState, StorageError
 from musicgate.engine import NoNews, ReplicaState, ShareLostError, own_id
+from musicgate.engine.create_queue import Slot
 from musicgate.gateway import commit, measure_gateway, send
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import SENDER_GRACE_S, recover
@@ -248,6 +249,50 @@ async def test_a_replica_that_was_stalled_before_the_first_byte_does_not_send_a_
     assert calling.a.transport.sent == []
 
 
+async def test_a_job_that_was_lost_while_its_slot_was_confirmed_is_not_sent(
+    calling: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slot, "is_fresh", False)
+
+    async def confirm(slot: Slot) -> None:
+        (job,) = await calling.a.store.open_jobs("", 9)
+        calling.silences_s["a"] = 60.0
+        calling.pass_s(60.0)
+        await advance(calling.b.context, job.id)
+        monkeypatch.setattr(Slot, "is_fresh", True)
+
+    monkeypatch.setattr(Slot, "confirm", confirm)
+    job = await calling.a.submit()
+    assert job.outcome is AttemptOutcome.UNKNOWN
+    assert calling.a.transport.sent == []
+
+
+async def test_a_slot_that_is_stale_after_its_job_was_read_again_is_confirmed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, get = pair.a.store.add, pair.a.store.get
+    confirmed: list[int] = []
+
+    async def stall(job: Job, *rest: Any) -> Any:
+        earlier = await add(job, *rest)
+        pair.pass_s(10.0)
+        return earlier
+
+    async def slow_get(job_id: str) -> Job | None:
+        monkeypatch.setattr(Slot, "is_fresh", False)
+        return await get(job_id)  # type: ignore[no-any-return]
+
+    async def confirm(slot: Slot) -> None:
+        confirmed.append(len(pair.a.transport.sent))
+        monkeypatch.setattr(Slot, "is_fresh", True)
+
+    pair.a.store.add, pair.a.store.get = stall, slow_get
+    monkeypatch.setattr(Slot, "confirm", confirm)
+    pair.a.transport.script("one", {"id": "n-1"})
+    assert (await pair.a.submit()).native_id == "n-1"
+    assert confirmed == [0]
+
+
 # --- jobs that were not sent ---
 
 
@@ -425,11 +470,13 @@ async def test_jobs_go_with_their_shares(pair: Pair) -> None:
     assert pair.a.gate.jobs_scheduled == 0
 
 
-async def test_an_accepted_job_of_another_s_share_is_told_to_the_others(pair: Pair) -> None:
+async def test_a_job_of_another_s_share_is_told_when_it_is_stored_and_when_its_call_has_ended(
+    pair: Pair,
+) -> None:
     pair.shares(pair.a).lose(ALL_SHARES)
     pair.a.transport.script("one", {"id": "n-1"})
     job = await pair.a.submit()
-    assert (pair.a.gate.open_jobs, pair.a.context.news.told) == (0, [job.id])  # type: ignore[attr-defined]
+    assert (pair.a.gate.open_jobs, pair.a.context.news.told) == (0, [job.id, job.id])  # type: ignore[attr-defined]
 
 
 async def test_a_call_that_ends_without_an_outcome_is_left_to_the_follower(

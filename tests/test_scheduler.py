@@ -6,6 +6,7 @@ import pytest
 
 from musicgate.engine import scheduler as scheduling
 from musicgate.engine.scheduler import Scheduler
+from musicgate.errors import StorageError
 
 Step = Callable[[str], Awaitable[float | None]]
 
@@ -233,6 +234,26 @@ async def test_step_that_raises_is_retried_and_stops_no_other(
         await emptied(scheduler)
     assert (seen.count("bad"), seen.count("good")) == (3, 1)
     assert "step failed, retrying: job=bad" in caplog.text
+
+
+async def test_a_store_that_is_away_is_logged_once_for_all_jobs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scheduling, "_AFTER_ERROR_S", (0.002,))
+    seen: list[str] = []
+
+    async def step(job_id: str) -> None:
+        seen.append(job_id)
+        if seen.count(job_id) < 3:
+            raise StorageError("PostgreSQL cannot be reached", is_away=True)
+
+    async with running(step) as scheduler:
+        for number in range(5):
+            scheduler.take(f"job{number}", 0.0)
+        await emptied(scheduler)
+    assert len(seen) == 15
+    assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)]
+    assert "PostgreSQL cannot be reached" in caplog.text
 
 
 async def test_stopping_ends_the_steps_that_run() -> None:

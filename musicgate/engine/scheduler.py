@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.engine.supervisor import no_stray_cancellation
+from musicgate.errors import StorageError
 from musicgate.metrics import DELAY_BOUNDS_S, Histogram, Histograms
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Scheduler:
         self._is_running = False
         #: Number of steps that failed.
         self.failures = 0
+        self._is_store_away = False
         #: Seconds between the time at which a step was due and its begin, by lane.
         self.lateness = Histograms(DELAY_BOUNDS_S)
 
@@ -270,14 +272,23 @@ class Scheduler:
         try:
             with no_stray_cancellation():
                 delay_s = await self._advance(entry.job_id)
-        except Exception:  # noqa: BLE001 - the failed step of one job must not stop the others
+        except Exception as error:  # noqa: BLE001 - the failed step of one job must not stop the others
             delay_s = _AFTER_ERROR_S[min(entry.errors, len(_AFTER_ERROR_S) - 1)]
             entry.errors += 1
             self.failures += 1
-            _log.exception("step failed, retrying: job=%s retry_s=%s", entry.job_id, delay_s)
+            self._report(entry, delay_s, error)
         else:
             entry.errors = 0
+            self._is_store_away = False
         return delay_s
+
+    def _report(self, entry: _Entry, delay_s: float, error: Exception) -> None:
+        """Log a step that failed; once for all jobs while the store is away."""
+        if not isinstance(error, StorageError) or not error.is_away:
+            _log.error("step failed, retrying: job=%s retry_s=%s", entry.job_id, delay_s, exc_info=error)
+        elif not self._is_store_away:
+            self._is_store_away = True
+            _log.warning("steps fail, all are retried: job=%s error=%s", entry.job_id, error)
 
     def _stepped(self, entry: _Entry, delay_s: float | None) -> None:
         """Forget a job whose step left nothing to do, or plan its next step."""

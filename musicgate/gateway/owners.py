@@ -59,7 +59,7 @@ class Owners:
             context.create_queues.values(),
             context.time_limits,
             send=send,
-            stored=lambda job: context.changed(None, job),
+            stored=self._stored,
             hand_over=self._hand_over,
         )
         self.scheduler = Scheduler(
@@ -135,6 +135,13 @@ class Owners:
             return
         if self._context.shares.term_of(share_of(job_id)) is not None:
             self.scheduler.take(job_id, 0.0)
+
+    def _stored(self, job: Job) -> None:
+        """Note a new job. The replica that follows it, if it is another one, outlives this one."""
+        context = self._context
+        context.changed(None, job)
+        if context.shares.replica and context.shares.term_of(share_of(job.id)) is None:
+            context.news.due(job.id)
 
     def _hand_over(self, call: Call, has_failed: bool) -> None:
         """Hand the job of an ended call to the scheduler; an error here would cost the job its owner."""

@@ -218,15 +218,20 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
         )
         if job.updated_at != now:  # not we have started it: another call of this job has, and makes it
             return job
-    if not slot.is_fresh:
-        try:
-            async with _until_deadline(context, job):
-                await slot.confirm()
-        except TimeoutError:
-            return await _expire(context, job)
-    if context.clock.now() - job.updated_at > _STALLED:
-        job = await _read_again(context, job)
-    if job.state.is_final or job.outcome is not _SENT or not _is_ours(context, job):
+    read_at = job.updated_at
+    while job.outcome is _SENT and not job.state.is_final and _is_ours(context, job):
+        now = context.clock.now()
+        if now - read_at > _STALLED:
+            read_at, job = now, await _read_again(context, job)
+        elif slot.is_fresh:
+            break
+        else:
+            try:
+                async with _until_deadline(context, job):
+                    await slot.confirm()
+            except TimeoutError:
+                return await _expire(context, job)
+    else:
         return job
     slot.call()
     try:

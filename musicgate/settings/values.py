@@ -214,7 +214,7 @@ class StoreSettings:
         ),
     )
     heartbeat_s: float = setting(
-        Number(at_least=1, at_most=600, unit="seconds"),
+        Number(at_least=2, at_most=600, unit="seconds"),
         default=30.0,
         doc=(
             "With PostgreSQL, the time after which a replica that shows no sign of life counts as dead, and the "

@@ -31,8 +31,8 @@ Rows = list[Any]
 #: As many connections as PostgreSQL has cores to use, and more: some wait for the disk.
 _MAX_CONNECTIONS: Final = 16
 _CONNECT_TIMEOUT_S: Final = 10.0
-#: No statement of ours takes a tenth of it.
-_STATEMENT_TIMEOUT_S: Final = 30.0
+#: No statement of ours takes a tenth of it. Callers wait so long where a network swallows everything.
+_STATEMENT_TIMEOUT_S: Final = 10.0
 #: How often a write that met another one is repeated.
 _MOST_REPEATS: Final = 5
 

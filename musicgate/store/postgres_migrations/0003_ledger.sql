@@ -249,7 +249,8 @@ $$;
 
 -- Answer a batch of requests: each may ask for the admission of an account, and then for a slot at a provider.
 -- What is given back comes first, as far as a crash of PostgreSQL may forget it. The commit is not waited for: nothing is
--- sent before the job itself is stored, and the commit of that one makes all earlier ones durable.
+-- sent before the job itself is stored, and the commit of that one makes all earlier ones durable. After a slot is
+-- confirmed nothing else is stored before the call, so that this commit is waited for.
 CREATE FUNCTION musicgate.ask_ledger(asked jsonb, back jsonb, of_replica text) RETURNS TABLE (
     is_admitted boolean, used_calls bigint, calls_wait_s float8, used_jobs bigint, used_nanos bigint,
     asked_at timestamptz, slot text, slot_wait_s float8, foreign_slots text[], foreign_replicas text[]
@@ -257,7 +258,9 @@ CREATE FUNCTION musicgate.ask_ledger(asked jsonb, back jsonb, of_replica text) R
 DECLARE
     item record;
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
+    IF NOT asked @? '$[*].held_slot ? (@ != null)' THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
     -- Where the commit is a statement of its own (behind a pooler), a stopped replica keeps no lock.
     PERFORM set_config('idle_in_transaction_session_timeout', '10s', true);
     -- All locks of the batch ("mgla", "mglp"), in one order for all replicas: two of them cannot wait for each other.

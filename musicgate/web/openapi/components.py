@@ -26,6 +26,13 @@ COMPONENT_OF_SCHEMA: Final = {
     "job": "MusicJob",
     "error": "ErrorAnswer",
     "plan": "Plan",
+    "job_list": "JobList",
+    "event": "JobEvent",
+    "model_list": "ModelList",
+    "provider_list": "ProviderList",
+    "webhook": "WebhookMessage",
+    "webhook_delivery_list": "WebhookDeliveryList",
+    "webhook_test": "WebhookTestResult",
     "options/suno": "SunoOptions",
     "options/elevenlabs": "ElevenLabsOptions",
     "options/minimax": "MiniMaxOptions",
@@ -33,8 +40,8 @@ COMPONENT_OF_SCHEMA: Final = {
 _HERE: Final = "#/components/schemas/"
 #: What a file of its own has. Its ``examples`` are whole bodies. Its ``title`` would be a second name.
 _OF_A_FILE: Final = frozenset({"$schema", "$id", "$comment", "$defs", "examples", "title"})
-#: Keywords that generators take for types.
-_RULES: Final = ("allOf", "anyOf", "oneOf", "not")
+#: Keywords that generators take for types; ``oneOf`` is one: the kinds of events.
+_RULES: Final = ("allOf", "anyOf", "not")
 
 
 @functools.cache
@@ -67,6 +74,7 @@ def load_components(option_blocks: Mapping[str, Mapping[str, Any]]) -> dict[str,
             "description": "The published JSON Schema",
             "url": f"v1/schemas/{name}",
         }
+    components["JobEvent"]["discriminator"] = _by_kind(components)
     properties = components["MusicRequest"]["properties"]
     for block, options in option_blocks.items():
         if block not in properties:
@@ -78,6 +86,13 @@ def load_components(option_blocks: Mapping[str, Mapping[str, Any]]) -> dict[str,
             }
     text = files(__package__).joinpath("answers.json").read_text(encoding="utf-8")
     return components | cast("dict[str, dict[str, Any]]", json.loads(text))
+
+
+def _by_kind(components: Mapping[str, Any]) -> dict[str, Any]:
+    """The kinds of events by their type, for tools that choose the type of a value by one key."""
+    kinds = [kind["$ref"] for kind in components["JobEvent"]["oneOf"]]
+    types = [components[kind.removeprefix(_HERE)]["properties"]["type"]["const"] for kind in kinds]
+    return {"propertyName": "type", "mapping": dict(zip(types, kinds, strict=True))}
 
 
 def _as_component(schema: dict[str, Any], own_id: str) -> dict[str, Any]:
