@@ -34,6 +34,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "MUSICGATE_URL": "Clients and command line only: the server to use, like `--url`.",
     "MUSICGATE_API_KEY": "Clients and command line only: the key for that server, like `--key`.",
     "MUSICGATE_CA_FILE": "Clients and command line only: PEM file of the authorities of that server.",
+    "MUSICGATE_WEBHOOK_SECRET": "Command line only: the webhook secret of an account, like `--webhook-secret`.",
     "MUSICGATE_TRACEBACK": "Command line only: any value shows tracebacks, like `--debug`.",
 }
 _DEFAULT_FILE = "musicgate.toml"

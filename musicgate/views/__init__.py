@@ -13,7 +13,18 @@ from musicgate.views.event import read_event, render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_job, render_job_list
 from musicgate.views.job_reading import RemoteJob, read_job
+from musicgate.views.keys import render_account, render_key, render_settings_account
 from musicgate.views.native import render_callback_received, render_native_body
+from musicgate.views.operation import (
+    AUDIT_FIELDS,
+    csv_text,
+    render_audit_entry,
+    render_drain,
+    render_provider_report,
+    render_usage_report,
+    render_usage_sum,
+    usage_columns,
+)
 from musicgate.views.plan import render_plan
 from musicgate.views.signed_links import SignedLinks, is_signed, links_at
 from musicgate.views.webhook import (
@@ -25,11 +36,13 @@ from musicgate.views.webhook import (
 )
 
 __all__ = [
+    "AUDIT_FIELDS",
     "AudioEnd",
     "ErrorAnswer",
     "Readiness",
     "RemoteJob",
     "SignedLinks",
+    "csv_text",
     "decode_cursor",
     "is_signed",
     "links_at",
@@ -37,15 +50,19 @@ __all__ = [
     "read_error",
     "read_event",
     "read_job",
+    "render_account",
+    "render_audit_entry",
     "render_callback_received",
     "render_created",
     "render_delivery",
     "render_delivery_log",
+    "render_drain",
     "render_envelope",
     "render_error",
     "render_event",
     "render_job",
     "render_job_list",
+    "render_key",
     "render_live",
     "render_message",
     "render_models",
@@ -53,8 +70,13 @@ __all__ = [
     "render_not_ready",
     "render_plan",
     "render_provider",
+    "render_provider_report",
     "render_providers",
     "render_ready",
     "render_refusal",
+    "render_settings_account",
+    "render_usage_report",
+    "render_usage_sum",
     "render_webhook_test",
+    "usage_columns",
 ]
