@@ -174,20 +174,23 @@ class _Worker:
             call.close()
             raise RuntimeError("this generator belongs to the process that began it")
         ended = threading.Event()
+        tasks: list[asyncio.Task[Any] | None] = []
 
         async def noted() -> _Result:
+            tasks.append(asyncio.current_task())
             try:
                 return await call
             finally:
                 ended.set()
 
-        future = asyncio.run_coroutine_threadsafe(noted(), self._loop)
         try:
-            return future.result()
+            return asyncio.run_coroutine_threadsafe(noted(), self._loop).result()
         except concurrent.futures.CancelledError:
             raise RuntimeError("the client was closed") from None
         except BaseException:
-            if future.cancel():  # Ctrl-C
+            # Ctrl-C. It may come before the future is here, so the task is found where it runs.
+            if not ended.is_set():
+                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks if task])
                 ended.wait(_END_S)
             raise
 
