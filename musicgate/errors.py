@@ -254,7 +254,7 @@ class UnsupportedOptionError(RequestError):
 
 
 class UnauthorisedError(RequestError):
-    """No key, or an unknown one."""
+    """No key, or an unknown one; for a client also one that may not do this (403)."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__("unauthorised", message, reason=reason)

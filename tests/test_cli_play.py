@@ -14,7 +14,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from musicgate.assets.audio import AudioKind, sniff
-from musicgate.cli import FailedError, RefusedError, cli
+from musicgate.cli import FailedError, cli, play_remote, remote
 from musicgate.cli.configuration import read_all
 from musicgate.cli.files import find_target
 from musicgate.cli.local import generate_locally
@@ -24,7 +24,7 @@ from musicgate.cli.playback import Playback, audio_file
 from musicgate.cli.players import PLAYERS, find_player, play_file, play_stream
 from musicgate.cli.run import Order
 from musicgate.emulation.tones import AudioFormat, song
-from musicgate.errors import JobNotFoundError, StorageError
+from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.gateway import Gateway
 from musicgate.store.sqlite import SqliteJobStore
 from tests.test_cli_runs import vendor
@@ -271,30 +271,39 @@ async def test_kept_song_is_played_and_saved_while_a_server_uses_the_store(
 
 
 async def test_song_of_a_server_is_streamed_and_played_with_the_key_for_that_server_only(
-    folder: Path,
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(folder, "ffplay")
-    ready = dict[str, object](id="music_1", status="completed", output=[{"index": 0, "title": "Blue\x1b"}])
-    pending = {**ready, "status": "in_progress"}
-    keys = []
+    monkeypatch.setattr(remote, "RETRY_S", 0.0)
+    monkeypatch.setattr(play_remote, "_PAUSE_S", 0.01)
+    track = {"index": 0, "title": "Blue\x1b"}
+    job = {"object": "music", "created_at": "2026-11-20T10:38:43.744Z"}
+    ready = {**job, "id": "music_1", "status": "completed", "output": [{**track, "audio_url": "/a"}]}
+    pending = {**job, "id": "music_2", "status": "queued", "output": [{**track, "stream_audio_url": "/s"}]}
+    refusal = {"error": "not_found", "description": f"no such job for {KEY}", "request_id": "G-1"}
+    keys: list[tuple[str, str | None]] = []
 
     async def answer(request: web.BaseRequest) -> web.Response:
         keys.append((request.path, request.headers.get("Authorization")))
-        if request.path.endswith(("/s", "/a")):
-            return web.Response(body=SONG)
-        if request.path.endswith("/music_1"):
-            return web.json_response(ready)
-        if request.path.endswith("/music_2"):
-            return web.json_response(pending)
-        return web.json_response({"description": f"no such job for {KEY}"}, status=404)
+        count = len([path for path, _ in keys if path == request.path])
+        match request.path.removeprefix("/v1/music/generate/"):
+            case "music_1":
+                return web.json_response(ready)
+            case "music_1/audio/0":
+                return web.Response(status=302, headers={"Location": f"{other}/a"})
+            case "music_2":
+                return web.json_response(pending)
+            case "music_2/stream/0" if count > 1:  # the first time there is nothing to hear yet
+                return web.Response(body=SONG)
+            case "/a":
+                return web.Response(body=SONG)
+        return web.json_response(refusal, status=404)
 
     runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
     await runner.setup()
     for _ in range(2):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
     own, other = (f"http://127.0.0.1:{address[1]}" for address in runner.addresses)
-    ready["output"] = [{"index": 0, "title": "Blue\x1b", "audio_url": f"{other}/a"}]
-    pending["output"] = [{"index": 0, "title": "Blue\x1b", "stream_audio_url": "/s"}]
     try:
         kept = Playback(FFPLAY, str(folder / "bin" / "ffplay"), None)
         await play_remotely(own, KEY, "music_1", 0, kept)
@@ -307,12 +316,13 @@ async def test_song_of_a_server_is_streamed_and_played_with_the_key_for_that_ser
         assert (folder / "saved.mp3").read_bytes() == SONG
         with pytest.raises(FailedError, match="has no track 2 with audio"):
             await play_remotely(own, KEY, "music_1", 1, kept)
-        with pytest.raises(RefusedError, match=r"no such job for \*\*\*"):
+        with pytest.raises(RequestError, match=r"no such job for \*\*\*"):
             await play_remotely(own, KEY, "music_3", 0, kept)
     finally:
         await runner.cleanup()
-    assert {path: key for path, key in keys if path in {"/a", "/s"}} == {"/a": None, "/s": f"Bearer {KEY}"}
-    with pytest.raises(FailedError, match="does not answer as a musicgate server"):
+    assert {path for path, key in keys if key is None} == {"/a"}
+    assert {key for path, key in keys if path != "/a"} == {f"Bearer {KEY}"}
+    with pytest.raises(FailedError, match="cannot be reached: connection refused; look at --url"):
         await play_remotely(own, KEY, "music_1", 0, kept)
 
 

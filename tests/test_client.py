@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from musicgate import (
     DebugOptions,
     JobTimeoutError,
     MusicRequest,
+    RequestError,
     RoutingOptions,
     ServerError,
 )
-from musicgate.client import async_client, calls, retries
+from musicgate.client import AdminClient, async_client, calls, retries
 from musicgate.client.event_stream import EventReader
 from musicgate.client.retries import pause_after
 from musicgate.client.server import find_server
@@ -162,6 +164,33 @@ async def test_a_replay_of_a_webhook_is_repeated_only_where_it_was_not_read() ->
             with pytest.raises(ServerError):
                 await client.replay_webhook("music_1", "msg_1")
         assert len(server.requests) == count
+
+
+@pytest.mark.parametrize("answer", ["hang up", (502, b"<h1>", {})])
+async def test_a_key_is_not_made_twice_and_it_is_said_that_it_may_exist(answer: object) -> None:
+    async with running(answer) as server, AdminClient(server.url) as client:
+        for made, call in (
+            ("key", client.create_key("studio")),
+            ("key", client.rotate_key("0123", timedelta(hours=1))),
+            ("account", client.create_account("studio", {})),
+        ):
+            with pytest.raises(ServerError, match=rf"it is not known whether an? {made} was created"):
+                await call
+    assert len(server.requests) == 3
+
+
+async def test_what_an_administrator_may_say_twice_is_repeated() -> None:
+    account = {"name": "a?b"}
+    gone = (404, {**ENVELOPE, "error": "not_found"}, {})
+    answers = ["hang up", account, "hang up", account, "hang up", gone]
+    async with running(*answers) as server, AdminClient(server.url) as client:
+        assert await client.change_account("a?b", {"beta": None}, is_disabled=True) == account
+        assert await client.revoke_key("0123") == account
+        await client.delete_account("a?b")
+        with pytest.raises(RequestError):
+            await client.delete_account("a?b")
+    paths = ["accounts/a?b", "keys/0123/revoke", "accounts/a?b"]
+    assert [path for _, path, _ in server.requests[1:6:2]] == [f"/v1/admin/{path}" for path in paths]
 
 
 async def test_a_pause_that_the_server_wants_is_kept_or_the_call_ends() -> None:

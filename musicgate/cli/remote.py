@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from musicgate.cli.run import Order
     from musicgate.client import RemoteJob
 
+_Client = TypeVar("_Client", bound=AsyncClient)
 #: How long a server that does not answer is asked again.
 RETRY_S = 60.0
 #: The settings of a client -> how the command line names them.
@@ -48,7 +49,7 @@ async def generate_remotely(
     """
     # A server that does not answer is not asked for longer than the run may take.
     retry_s = RETRY_S if order.timeout_s is None else min(RETRY_S, order.timeout_s)
-    async with _connected(url, key, retry_s) as client, display() as shown:
+    async with connected(AsyncClient, url, key, retry_s) as client, display() as shown:
         try:
             job = await client.submit(body, strict=strict)
         except asyncio.CancelledError:
@@ -69,7 +70,7 @@ async def fetch_remotely(url: str, key: str | None, job_id: str, order: Order) -
         click.ClickException: The job is unknown, failed or is not finished in time, or the server's answer
             cannot be read.
     """
-    async with _connected(url, key) as client, display() as shown:
+    async with connected(AsyncClient, url, key) as client, display() as shown:
         job = await _follow(client, job_id, order, shown, url)
     await _finish(url, key, job, order)
 
@@ -80,19 +81,21 @@ async def cancel_remotely(url: str, key: str | None, job_id: str) -> dict[str, A
     Raises:
         click.ClickException: The job is unknown or has ended, or the server's answer cannot be read.
     """
-    async with _connected(url, key) as client:
+    async with connected(AsyncClient, url, key) as client:
         return dict((await client.cancel(job_id)).answer)
 
 
 @asynccontextmanager
-async def _connected(url: str, key: str | None, retry_s: float | None = None) -> AsyncIterator[AsyncClient]:
+async def connected(
+    kind: type[_Client], url: str, key: str | None, retry_s: float | None = None
+) -> AsyncIterator[_Client]:
     """Open a client for the block, whose errors name options of the command line.
 
     Raises:
         click.ClickException: The address or the key is malformed, and is not shown; or the server's error.
     """
     try:
-        client = AsyncClient(url, api_key=key, retry_s=RETRY_S if retry_s is None else retry_s)
+        client = kind(url, api_key=key, retry_s=RETRY_S if retry_s is None else retry_s)
     except ConfigError as error:
         name = error.key or ""
         message = _OPTIONS.get(name, name) + str(error).removeprefix(name)
@@ -140,14 +143,22 @@ async def _finish(url: str, key: str | None, job: RemoteJob, order: Order) -> No
     if answer.get("status") == "failed" and order.as_json:
         print_json({**answer, "files": []})
     run.refuse_failed(answer)
-    async with _connected(url, key) as client:
+    async with connected(AsyncClient, url, key) as client:
         with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
             audio = {}
             for track in job.tracks:
                 if track.has_audio:
-                    target = Path(folder) / str(track.index)
-                    try:
-                        audio[track.index] = await client.download(job, target, track.index)
-                    except (RequestError, ServerError) as error:
-                        raise FailedError(f"the audio cannot be fetched: {_message(error)}") from error
+                    audio[track.index] = await download(client, job, track.index, folder)
             run.deliver(answer, audio, order, in_sandbox=False)
+
+
+async def download(client: AsyncClient, job: RemoteJob, index: int, folder: str) -> Path:
+    """Download the audio of a track into a folder.
+
+    Raises:
+        FailedError: The server does not give it.
+    """
+    try:
+        return await client.download(job, Path(folder) / str(index), index)
+    except (RequestError, ServerError) as error:
+        raise FailedError(f"the audio cannot be fetched: {_message(error)}") from error

@@ -2,11 +2,13 @@
 
 It knows the routes of a server and when a call may be made again, and must not know a gateway, a store or a
 vendor. Start with `async_client`; `calls` has the one place where a request is sent, `server` reads URL, key
-and certificates, and `blocking` runs the same methods without asyncio.
+and certificates, `blocking` runs the same methods without asyncio, and `admin` adds the routes of
+administrators.
 """
 
+from musicgate.client.admin import AdminClient
 from musicgate.client.async_client import AsyncClient
 from musicgate.client.blocking import Client
 from musicgate.views import RemoteJob
 
-__all__ = ["AsyncClient", "Client", "RemoteJob"]
+__all__ = ["AdminClient", "AsyncClient", "Client", "RemoteJob"]

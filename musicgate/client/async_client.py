@@ -49,6 +49,7 @@ _STREAM_STALL_S: Final = 45.0
 _DOWNLOAD_STALL_S: Final = 60.0
 _NO_MORE_EVENTS: Final = 204
 _REFUSED: Final = 400
+_NOT_FOUND: Final = 404
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -141,6 +142,7 @@ class AsyncClient:
             headers=headers,
             body=write_json(body),
             idempotency_key=key,
+            makes="a job",
             hold_s=hold_s or 0,
         )
         answer = await self._calls.send(call)
@@ -319,12 +321,7 @@ class AsyncClient:
         Raises:
             JobNotFoundError: the account has no such job.
         """
-        retries = self._calls.retries()
-        try:
-            await self._calls.send(Call(method="DELETE", path=_path(job)), retries)
-        except JobNotFoundError:
-            if not retries.count:  # else the try before it has deleted the job
-                raise
+        await self._delete(_path(job))
 
     async def plan(
         self, request: MusicRequest | Mapping[str, object], *, strict: bool = False
@@ -504,6 +501,14 @@ class AsyncClient:
 
     async def _job(self, call: Call) -> RemoteJob:
         return self._value(read_job, (await self._calls.send(call)).body, call)
+
+    async def _delete(self, path: str) -> None:
+        retries = self._calls.retries()
+        try:
+            await self._calls.send(Call(method="DELETE", path=path), retries)
+        except RequestError as error:
+            if error.http_status != _NOT_FOUND or not retries.count:  # else the try before it has deleted it
+                raise
 
     async def _list(self, call: Call) -> list[dict[str, Any]]:
         return self._items(await self._calls.send(call), call)

@@ -15,7 +15,7 @@ from yarl import URL
 
 from musicgate.client.retries import RETRYABLE, STRANGER_S, FailedTryError, Retries
 from musicgate.client.server import look_at
-from musicgate.errors import ProviderError, ServerError, UnauthorisedError
+from musicgate.errors import ProviderError, RequestError, ServerError, UnauthorisedError
 from musicgate.http import CLIENT_ERRORS, CONNECT_ERRORS, Proxies, answer_reason, connect_reason, exact_url
 from musicgate.plugin import lenient
 from musicgate.views import read_error
@@ -48,6 +48,7 @@ class Call:
         path: below the URL of the server, quoted.
         repeats: it may be made again although it may have arrived.
         idempotency_key: of a create call.
+        makes: what may be there although no answer came, such as "a job"; None = nothing new.
         hold_s: how long the server was asked to hold the answer.
         stall_s: how long an answer that is read in pieces may pause; None = the whole of it has a limit.
         follows: redirects are followed, without the key where they lead to another host.
@@ -60,6 +61,7 @@ class Call:
     body: bytes | None = None
     repeats: bool = True
     idempotency_key: str | None = None
+    makes: str | None = None
     hold_s: float = 0.0
     stall_s: float | None = None
     follows: bool = False
@@ -249,7 +251,7 @@ class Calls:
         error = read_error(status, body, retry_after_s=retry_after_s(response.headers))
         if error is None:
             return self.stranger(call, f"answers HTTP {status}, and not as a musicgate does", response)
-        if isinstance(error, UnauthorisedError):
+        if isinstance(error, RequestError) and error.code == "unauthorised":
             error = self._wrong_key(error)
         if isinstance(error, ServerError):
             error.idempotency_key = call.idempotency_key
@@ -259,10 +261,11 @@ class Calls:
         is_lasting = isinstance(error, ProviderError) and not error.retryable
         return FailedTryError(error, is_lasting=is_lasting or status not in RETRYABLE or not may_repeat)
 
-    def _wrong_key(self, refused: UnauthorisedError) -> UnauthorisedError:
+    def _wrong_key(self, refused: RequestError) -> UnauthorisedError:
         key = "wants an API key" if self.server.key is None else "does not accept the API key"
         message = f"{self.server.name} {key}: {refused.message}; look at {look_at('api_key')}"
         error = UnauthorisedError(refused.reason or refused.code, message)
+        error.http_status = refused.http_status  # 403: it works, and may not do this
         for note in getattr(refused, "__notes__", ()):
             error.add_note(note)
         return error
@@ -325,15 +328,14 @@ class Calls:
         status: int | None = None,
         is_sent: bool = True,
     ) -> ServerError:
-        maybe_stored = is_sent and call.idempotency_key is not None
-        if maybe_stored:
-            message = f"{message}; it is not known whether a job was created"
+        if is_sent and call.makes is not None:
+            message = f"{message}; it is not known whether {call.makes} was created"
         return ServerError(
             reason,
             message,
             setting=setting,
             status=status,
-            maybe_stored=maybe_stored,
+            maybe_stored=is_sent and call.idempotency_key is not None,
             idempotency_key=call.idempotency_key,
         )
 
