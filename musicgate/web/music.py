@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 #: Vendors' callbacks are a few kilobytes.
 MAX_CALLBACK_BYTES = 262_144
 _TRUE = frozenset({"1", "true", "yes"})
+#: Bound once, for each create: on Python 3.11 a member by the name of its class is a slow look-up.
+_FAILED: Final = JobState.FAILED
+_ACCEPTED: Final = AttemptOutcome.ACCEPTED
+_UNKNOWN: Final = AttemptOutcome.UNKNOWN
 #: Scope of idempotency keys, beside the account: both paths of the route share it.
 _CREATE = "POST /v1/music/generate"
 
@@ -206,10 +210,10 @@ def _refusal(job: Job) -> Failure | None:
     answers with the queued job instead.
     """
     attempt, failure = job.attempt, job.failure
-    if job.state is JobState.FAILED:
-        accepted = attempt is not None and attempt.outcome is AttemptOutcome.ACCEPTED
+    if job.state is _FAILED:
+        accepted = attempt is not None and attempt.outcome is _ACCEPTED
         was_cancelled = failure is not None and failure.reason is FailureClass.CANCELLED
         return None if accepted or was_cancelled else failure
-    if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
+    if attempt is None or attempt.outcome is not _UNKNOWN or attempt.failure is None:
         return None
     return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
