@@ -277,7 +277,7 @@ async def test_an_ended_writer_refuses_writes_and_leaves_no_caller_waiting(write
         is_held.set()
         gate.wait(10)
 
-    holding = asyncio.create_task(writer.write(hold))
+    holding = asyncio.ensure_future(writer.write(hold))
     await asyncio.to_thread(is_held.wait)
     writer._handed_over.put(None)  # the end of the thread, without `close`
     waiting = [asyncio.create_task(answer_of(writer)) for _ in range(3)]

@@ -9,13 +9,13 @@ from musicgate.model import IdempotencyClaim, Job, JobEvent, JobHead, JobState
 
 _STATES: Final = {state.value: state for state in JobState}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 DAY_US: Final = 86_400_000_000
 
 
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment(microseconds_since_1970: int) -> datetime:

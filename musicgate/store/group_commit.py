@@ -86,8 +86,8 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name="musicgate-store-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run the operation in the next transaction, and return when it is on the disk.
+    def write(self, operation: Callable[[sqlite3.Connection], _T]) -> "asyncio.Future[_T]":
+        """Run the operation in the next transaction; the future is done when it is on the disk.
 
         It may run twice, and what it did the first time is rolled back. So it must change nothing but the
         database. A caller that is cancelled while it waits cannot know whether the write happened.
@@ -104,7 +104,7 @@ class GroupWriter:
         if not self._is_busy:
             self._is_busy = True
             self._loop.call_soon(self._gather)
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Finish the waiting writes, then end the thread. Closing again does nothing."""
