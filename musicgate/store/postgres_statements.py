@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from musicgate.codec import dump_delivery, dump_job
+from musicgate.codec import dump_delivery, dump_events, dump_job
 from musicgate.model import (
     SHARES,
     Delivery,
@@ -22,7 +22,7 @@ from musicgate.model import (
     origin,
     share_of,
 )
-from musicgate.store.columns import DAY_US, claim_row, end_of, event_lines, microseconds, place_of
+from musicgate.store.columns import DAY_US, claim_row, end_of, microseconds, place_of
 
 # A claim of a key that is taken is skipped, and so is its job. An insertion that meets one of a transaction
 # which has not ended waits for its end.
@@ -185,7 +185,7 @@ def new_job(job: Job, events: Iterable[JobEvent], claim: IdempotencyClaim | None
     row = (
         *(job.id, job.account, *place_of(job), job.request.model),
         *(microseconds(job.created_at), microseconds(job.updated_at), *end_of(job)),
-        *(job.version, dump_job(job), event_lines(events), share_of(job.id)),
+        *(job.version, dump_job(job), dump_events(events), share_of(job.id)),
     )
     return NewJob(job=row, claim=None if claim is None else claim_row(claim))
 
@@ -200,7 +200,7 @@ def replacement(
     """The rows of a change, made if the version of ``old`` is still the stored one, and the share's term."""
     row = (
         *(new.id, old.version, *place_of(new), *end_of(new)),
-        *(microseconds(new.updated_at), new.version, dump_job(new), event_lines(events), term),
+        *(microseconds(new.updated_at), new.version, dump_job(new), dump_events(events), term),
     )
     return Replacement(job=row, messages=tuple(message_row(delivery) for delivery in deliveries))
 
