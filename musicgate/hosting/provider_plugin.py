@@ -139,7 +139,7 @@ class ProviderPlugin:
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
         answer = self._call(hooks.parse_response, step=step, response=response, job=job, settings=settings)
-        if isinstance(answer, HttpRequest):
+        if not isinstance(answer, JobUpdate):
             return answer
         try:
             return bounded_update(answer, job)

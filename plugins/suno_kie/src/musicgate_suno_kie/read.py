@@ -75,7 +75,7 @@ def parse_response(
     """
     errors = errors_of(settings)
     body = errors.open(step, response)
-    if isinstance(body, mg.JobUpdate):
+    if not isinstance(body, dict):
         return body
     if step is _CREATE:
         return errors.created(response, body)
