@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,11 @@ async def test_a_full_disk_stores_nothing_and_writes_work_again_later(
 
 async def test_a_read_only_database_refuses_writes_and_can_be_read(sqlite_store: SqliteJobStore) -> None:
     await sqlite_store.add(make_job(), [])
-    for write in (lambda: sqlite_store.add(make_job("m2"), []), sqlite_store.ping):
+    writes: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: sqlite_store.add(make_job("m2"), []),
+        sqlite_store.ping,
+    )
+    for write in writes:
         await run_on_writer(sqlite_store, "PRAGMA query_only = ON")  # ends with the connection
         with pytest.raises(StorageError, match="the database is read-only"):
             await write()
