@@ -18,6 +18,7 @@ import pytest
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Job, JobQuery, JobState
 from musicgate.store import (
+    StoreReport,
     postgres_connections,
     postgres_lock,
     postgres_migrate,
@@ -99,6 +100,17 @@ async def test_a_store_that_is_free_is_migrated_to_be_read_and_stays_free(postgr
     async with PostgresJobStore.open_to_read(url) as reader:
         assert await reader.accounts() == []
         await opened(url, exclusive=True)
+
+
+async def test_a_store_is_inspected_without_tables_and_while_a_process_is_alone_on_it(
+    postgres: Postgres,
+) -> None:
+    url = await without_schema(postgres.url)
+    newest = postgres_migrate.newest_version()
+    assert await PostgresJobStore.inspect(url) == StoreReport(version=0, newest_version=newest)
+    assert await execute(url, "SELECT to_regnamespace('musicgate') IS NULL") == [(True,)]
+    async with PostgresJobStore.open(url, exclusive=True):
+        assert await PostgresJobStore.inspect(url) == StoreReport(version=newest, newest_version=newest)
 
 
 # --- the server ---

@@ -60,7 +60,7 @@ def jobs(*, as_json: bool, limit: int, account: str | None, all_accounts: bool, 
             render_job(job, lambda *_: None, ends=ends) | ({"account": job.account} if owner is None else {})
             for job in found
         ]
-        print_json({"object": "list", "data": data})
+        print_json({"object": "list", "data": data, "next_cursor": None})
         return
     now = datetime.now(UTC)
     head: tuple[str, ...] = ("job", "state", "model", "plugin", "age", "audio until")

@@ -21,6 +21,8 @@ from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
     copy_job_store,
     has_job_store,
+    inspect_job_store,
+    job_store_file,
     job_store_name,
     open_job_store,
     open_job_store_to_read,
@@ -42,6 +44,8 @@ __all__ = [
     "copy_job_store",
     "generate",
     "has_job_store",
+    "inspect_job_store",
+    "job_store_file",
     "job_store_name",
     "kept_assets",
     "kept_objects",

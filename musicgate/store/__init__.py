@@ -5,7 +5,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 """
 
 from musicgate.store.ledger import AccountAnswer, AccountRequest, Ledger, LedgerAnswer, SlotRequest
-from musicgate.store.port import Backlog, JobStore, PendingMessage
+from musicgate.store.port import Backlog, JobStore, PendingMessage, StoreReport
 from musicgate.store.rows import (
     loaded,
     readable,
@@ -22,6 +22,7 @@ __all__ = [
     "LedgerAnswer",
     "PendingMessage",
     "SlotRequest",
+    "StoreReport",
     "loaded",
     "readable",
     "readable_pairs",

@@ -39,6 +39,21 @@ class Backlog:
     oldest_id: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class StoreReport:
+    """What a store is found to be without a lock and without a change.
+
+    Attributes:
+        version: of its tables; 0 = there are none yet.
+        newest_version: that this software makes and uses.
+        write_trouble: why it cannot be written; "" = it can.
+    """
+
+    version: int
+    newest_version: int
+    write_trouble: str = ""
+
+
 class Outbox(Protocol):
     """Messages to webhooks; a write is durable when the call returns.
 

@@ -23,11 +23,12 @@ from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, 
 from musicgate.store import columns, postgres_outbox, postgres_references, rows
 from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
+from musicgate.store.port import StoreReport
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
 from musicgate.store.postgres_errors import ERRORS, code_of, describe, is_of_one_row
 from musicgate.store.postgres_ledger import PostgresLedger
 from musicgate.store.postgres_lock import StoreLock, check_session
-from musicgate.store.postgres_migrate import check_server, is_current
+from musicgate.store.postgres_migrate import check_server, is_current, versions
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
 _T = TypeVar("_T")
@@ -127,6 +128,24 @@ class PostgresJobStore:
             store = cls(connections)
             stack.push_async_callback(store.close)
             yield store
+
+    @staticmethod
+    async def inspect(url: str, *, has_session: bool = True, session_url: str = "") -> StoreReport:
+        """Report on the database without holding or changing it, perhaps beside processes that use it.
+
+        Raises:
+            ConfigError: it cannot hold a store, or a newer musicgate has written it.
+            StorageError: it cannot be reached.
+        """
+        with _opening("store.session_url" if session_url else "store.url"):
+            connection = await connect(session_url or url, has_session=has_session or bool(session_url))
+            try:
+                async with connection.transaction():
+                    await check_server(connection, for_writing=True)
+                    version, newest_version = await versions(connection)
+            finally:
+                connection.terminate()
+        return StoreReport(version=version, newest_version=newest_version)
 
     def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> PostgresLedger:
         """The ledger of a replica."""

@@ -34,9 +34,10 @@ from musicgate.model import (
     changed,
     share_of,
 )
-from musicgate.store import columns, rows, sqlite_outbox, sqlite_references
+from musicgate.store import columns, rows, sqlite_inspect, sqlite_outbox, sqlite_references
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter
+from musicgate.store.port import StoreReport
 from musicgate.store.sqlite_errors import describe
 from musicgate.store.sqlite_migrate import check_version, migrate
 from musicgate.store.sqlite_reader import SqliteReader
@@ -93,6 +94,16 @@ class SqliteJobStore:
             yield store
         finally:
             await store.close()
+
+    @staticmethod
+    async def inspect(path: Path) -> StoreReport:
+        """Report on the database without locking or changing it, perhaps beside the process that uses it.
+
+        Raises:
+            ConfigError: it is of a later version, or not musicgate's.
+            StorageError: it cannot be read.
+        """
+        return await asyncio.to_thread(sqlite_inspect.inspect, path)
 
     @property
     def commits(self) -> Commits:

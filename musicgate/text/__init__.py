@@ -1,7 +1,8 @@
 """Bound and mask what callers and vendors send before it is kept, repeated or shown.
 
 It knows sizes and secrets, and must not know what a text means. Start with `bounds`: it holds every limit,
-with its reason. `masking` removes secrets, `quick_json` reads JSON with orjson.
+with its reason. `masking` removes secrets, `quick_json` reads JSON with orjson, `suggestions`
+finds the name that was meant.
 """
 
 from musicgate.text.bounds import (
@@ -44,6 +45,7 @@ from musicgate.text.bounds import (
 )
 from musicgate.text.masking import Masker
 from musicgate.text.quick_json import read_quickly
+from musicgate.text.suggestions import closest, did_you_mean
 
 __all__ = [
     "LARGE_ANSWER_BYTES",
@@ -79,8 +81,10 @@ __all__ = [
     "MAX_WEBHOOK_URL_CHARS",
     "Masker",
     "and_more",
+    "closest",
     "cut_json",
     "cut_text",
+    "did_you_mean",
     "is_too_wide",
     "read_quickly",
     "values_upto",
