@@ -97,9 +97,10 @@ class GroupWriter:
         Raises:
             StorageError: nothing of the operation was stored.
         """
-        if self._is_closed:
-            raise StorageError("the job store is closed")
         answer: asyncio.Future[_T] = self._loop.create_future()
+        if self._is_closed:
+            answer.set_exception(StorageError("the job store is closed"))
+            return answer
         if not self._waiting:
             self._waiting_since = time.perf_counter()
         self._waiting.append((operation, answer))
