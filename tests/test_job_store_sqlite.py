@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ async def test_waiting_writes_are_committed_in_one_transaction(sqlite_store: Sql
 
     holding = asyncio.ensure_future(sqlite_store._writer.write(hold))
     await asyncio.to_thread(is_held.wait)
-    adding = [asyncio.ensure_future(sqlite_store.add(make_job(f"m{number}"), [])) for number in range(40)]
+    adding = [asyncio.create_task(sqlite_store.add(make_job(f"m{number}"), [])) for number in range(40)]
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(holding, *adding)
@@ -121,14 +121,14 @@ async def test_a_full_disk_stores_nothing_and_writes_work_again_later(
     await sqlite_store.add(make_job("m1"), [make_event()])
     big = attrs.evolve(make_job("m2"), native_response={"text": "x" * 100_000})
     for write in (
-        lambda: sqlite_store.add(big, [make_event()]),
-        lambda: sqlite_store.replace(make_job("m1"), attrs.evolve(big, id="m1"), [make_event()]),
-        sqlite_store.ping,
+        sqlite_store.add(big, [make_event()]),
+        sqlite_store.replace(make_job("m1"), attrs.evolve(big, id="m1"), [make_event()]),
+        sqlite_store.ping(),
     ):
         # SQLite raises 1 to the present size. The limit ends with the connection.
         await run_on_writer(sqlite_store, "PRAGMA max_page_count = 1")
         with pytest.raises(StorageError, match="the disk is full"):
-            await write()
+            await write
     assert await sqlite_store.get("m2") is None
     assert await sqlite_store.get("m1") == make_job("m1")
     assert len(await sqlite_store.events("m1")) == 1
@@ -139,14 +139,10 @@ async def test_a_full_disk_stores_nothing_and_writes_work_again_later(
 
 async def test_a_read_only_database_refuses_writes_and_can_be_read(sqlite_store: SqliteJobStore) -> None:
     await sqlite_store.add(make_job(), [])
-    writes: tuple[Callable[[], Awaitable[object]], ...] = (
-        lambda: sqlite_store.add(make_job("m2"), []),
-        sqlite_store.ping,
-    )
-    for write in writes:
+    for write in (sqlite_store.add(make_job("m2"), []), sqlite_store.ping()):
         await run_on_writer(sqlite_store, "PRAGMA query_only = ON")  # ends with the connection
         with pytest.raises(StorageError, match="the database is read-only"):
-            await write()
+            await write
         assert await sqlite_store.get("m1") == make_job()
     await sqlite_store.add(make_job("m2"), [])
 
@@ -287,7 +283,7 @@ async def test_a_damaged_row_is_a_storage_error(sqlite_store: SqliteJobStore) ->
 async def test_closing_finishes_the_waiting_writes(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteJobStore.open(path) as store:
-        writes = [asyncio.ensure_future(store.add(make_job(f"m{number}"), [])) for number in range(1500)]
+        writes = [asyncio.create_task(store.add(make_job(f"m{number}"), [])) for number in range(1500)]
         await asyncio.sleep(0)
         await store.close()
         assert not store._writer._thread.is_alive()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from musicgate.metrics import Commits
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
@@ -187,9 +187,9 @@ class JobStore(Protocol):
             is_dead: True for another one that was silent for so long that its create calls have ended.
         """
 
-    def add(
+    async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
-    ) -> Awaitable[IdempotencyClaim | None]:
+    ) -> IdempotencyClaim | None:
         """Store a new job together with its claim of an idempotency key: both or neither.
 
         A caller that is cancelled while it waits cannot know whether the job was stored: the write goes on.
@@ -202,7 +202,7 @@ class JobStore(Protocol):
             StorageError: the store is full, read-only or broken; nothing was stored.
         """
 
-    def replace(
+    async def replace(
         self,
         old: Job,
         new: Job,
@@ -210,7 +210,7 @@ class JobStore(Protocol):
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
-    ) -> Awaitable[Job | None]:
+    ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old`` (compare-and-set).
 
         Args:

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -113,9 +113,9 @@ class SqliteJobStore:
     def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
         """None: one process uses the file, and counts in memory."""
 
-    def add(
+    async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
-    ) -> Awaitable[IdempotencyClaim | None]:
+    ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
         row, end = sql.new_row(job, events), sql.end_of_row(job)
 
@@ -132,9 +132,9 @@ class SqliteJobStore:
                 connection.execute(sql.END_ADDED_JOB, end)
             return None
 
-        return self._writer.write(insert)
+        return await self._writer.write(insert)
 
-    def replace(
+    async def replace(
         self,
         old: Job,
         new: Job,
@@ -142,7 +142,7 @@ class SqliteJobStore:
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
-    ) -> Awaitable[Job | None]:
+    ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
         statement, values = sql.replacement(old, stored, events)
@@ -155,7 +155,7 @@ class SqliteJobStore:
                 sqlite_outbox.insert(connection, messages)
             return stored
 
-        return self._writer.write(update)
+        return await self._writer.write(update)
 
     async def delete(self, job_id: str) -> bool:
         """Delete a job with its events, its idempotency key, its messages and its use of kept objects."""

@@ -53,7 +53,7 @@ async def check_everything_survives_a_restart(subject: StoreUnderTest) -> None:
 async def check_closing_finishes_the_writes(subject: StoreUnderTest) -> None:
     """Closing a store waits for the writes that wait, and they are stored."""
     store = subject.store
-    writes = [asyncio.ensure_future(store.add(make_job(f"m{number}"), [])) for number in range(500)]
+    writes = [asyncio.create_task(store.add(make_job(f"m{number}"), [])) for number in range(500)]
     await asyncio.sleep(0)
     await store.close()
     assert await asyncio.gather(*writes) == [None] * 500
@@ -66,13 +66,13 @@ async def check_cancelled_write_goes_on(subject: StoreUnderTest) -> None:
     store = subject.store
     await store.add(make_job("m3"), [])
     leaving = [
-        asyncio.ensure_future(write)
+        asyncio.create_task(write)
         for write in (
             store.add(make_job("m1"), []),
             store.replace(make_job("m3"), make_job("m3", state=JobState.FAILED), []),
         )
     ]
-    staying = asyncio.ensure_future(store.add(make_job("m2"), []))
+    staying = asyncio.create_task(store.add(make_job("m2"), []))
     await asyncio.sleep(0)
     for task in leaving:
         task.cancel()
