@@ -23,6 +23,7 @@ PLUGINS = ("acestep", "apiin_one", "elevenlabs", "fal", "minimax", "suno_kie")
 #: Values and pure rules: clock, ids and randomness come in as arguments.
 PURE_MODULES = (
     *(
+        "accounts",
         "assets.audio",
         "codec",
         "emulation.tones",
@@ -48,7 +49,15 @@ IMPURE = frozenset(
 
 #: Library -> the modules of the core that may import it. A name covers the module and all below it.
 BORDERS = {
-    "aiohttp": ("cli", "emulation.mount", "http", "web", "webhooks.client"),
+    "aiohttp": (
+        "cli.checks_here",
+        "cli.play_remote",
+        "client",
+        "emulation.mount",
+        "http",
+        "web",
+        "webhooks.client",
+    ),
     "asyncpg": ("engine.pgqueuer_run", "engine.pgqueuer_tables", "engine.pgqueuer_worker", "store"),
     "cattrs": ("codec", "settings"),
     "click": ("cli",),

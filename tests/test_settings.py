@@ -248,9 +248,9 @@ max_open_jobs = 3
 """
     settings = load(tmp_path, text, MUSICGATE_LIMITS__MAX_OPEN_JOBS="9")
     assert settings.limits == AccountLimits(requests_per_minute=60, max_open_jobs=9, max_usd_per_day=5.0)
-    assert settings.limits_by_account() == {
-        "alice": AccountLimits(requests_per_minute=0, max_open_jobs=3, max_usd_per_day=5.0)
-    }
+    assert settings.limits_of(settings.accounts) == AccountLimits(
+        requests_per_minute=0, max_open_jobs=3, max_usd_per_day=5.0
+    )
 
 
 def test_max_parallel_creates_setting_overrides_the_declaration() -> None:

@@ -14,6 +14,7 @@ from musicgate.cli.estimate import typical_s
 from musicgate.cli.progress import describe_delivery, display
 from musicgate.cli.terminal import print_json, say
 from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
+from musicgate.gateway import account_book
 from musicgate.views import AudioEnd, render_job
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def answer_of(gateway: Gateway, job: Job) -> dict[str, Any]:
         path = gateway.audio_path(job, track.index) if what == "audio" else None
         return path.absolute().as_uri() if path else None
 
-    return render_job(job, link, gateway.masker(job), ends=AudioEnd(gateway.settings))
+    return render_job(job, link, gateway.masker(job), ends=AudioEnd(account_book(gateway).retention_of))
 
 
 def _note_earlier_jobs(gateway: Gateway) -> None:

@@ -15,7 +15,14 @@ from musicgate.gateway.custody import (
     kept_objects,
     users_of,
 )
-from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway
+from musicgate.gateway.facade import (
+    LOCAL_ACCOUNT,
+    Gateway,
+    account_book,
+    key_admin,
+    measure_gateway,
+    operation_of,
+)
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
@@ -27,7 +34,9 @@ from musicgate.gateway.job_stores import (
     open_job_store,
     open_job_store_to_read,
 )
+from musicgate.gateway.keyring import KeyAdmin, ShownKey
 from musicgate.gateway.measures import Measures
+from musicgate.gateway.operation import Operation
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -36,8 +45,12 @@ __all__ = [
     "GeneratedMusic",
     "IdempotencyKey",
     "JobHandle",
+    "KeyAdmin",
     "Measures",
+    "Operation",
     "Rendition",
+    "ShownKey",
+    "account_book",
     "all_jobs",
     "check_asset_store",
     "check_objects",
@@ -49,10 +62,12 @@ __all__ = [
     "job_store_name",
     "kept_assets",
     "kept_objects",
+    "key_admin",
     "measure_gateway",
     "open_asset_store",
     "open_importer",
     "open_job_store",
     "open_job_store_to_read",
+    "operation_of",
     "users_of",
 ]

@@ -24,17 +24,20 @@ from musicgate.gateway.compose import open_context
 from musicgate.gateway.counting import note_create, note_refusal
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.handle import JobHandle
+from musicgate.gateway.keyring import KeyAdmin
 from musicgate.gateway.listening import listen
 from musicgate.gateway.measures import Measures, measure
+from musicgate.gateway.operation import Operation
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
-from musicgate.model import Job, ProviderStatus
+from musicgate.model import AuditAction, Job, ProviderStatus
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from musicgate.accounts import AccountBook
     from musicgate.assets import Peaks
     from musicgate.engine import ServiceReport, Supervisor
     from musicgate.gateway.audio_keeper import Rendition
@@ -157,6 +160,7 @@ class Gateway:
         request: MusicRequest,
         *,
         account: str = LOCAL_ACCOUNT,
+        key_id: str = "",
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
@@ -167,6 +171,7 @@ class Gateway:
 
         Args:
             account: the job's account.
+            key_id: id of the API key of the call, kept with the job; empty = there is none.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
@@ -195,6 +200,7 @@ class Gateway:
             explain=explain,
             wait_s=0.0,
             idempotency=idempotency,
+            key_id=key_id,
         )
         figures, is_replay = self._context.figures, True
         try:
@@ -217,6 +223,7 @@ class Gateway:
         request: MusicRequest,
         *,
         account: str = LOCAL_ACCOUNT,
+        key_id: str = "",
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
@@ -229,6 +236,7 @@ class Gateway:
 
         Args:
             account: the job's account.
+            key_id: id of the API key of the call, kept with the job; empty = there is none.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
@@ -262,6 +270,7 @@ class Gateway:
             explain=explain,
             wait_s=wait_s,
             idempotency=idempotency,
+            key_id=key_id,
         )
         figures = self._context.figures
         try:
@@ -349,17 +358,33 @@ class Gateway:
         """List the account's jobs that match a query, newest first."""
         return await self._context.store.list_jobs(account, query)
 
-    async def cancel(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> Job:
+    async def cancel(
+        self, job_id: str, *, account: str = LOCAL_ACCOUNT, key_id: str = "", request_id: str = ""
+    ) -> Job:
         """Cancel a job here, and at the vendor where its plugin knows how.
+
+        Args:
+            key_id: id of the API key of the call, for the audit log.
+            request_id: id of the HTTP request, for the audit log.
 
         Raises:
             JobNotFoundError: the account has no such job.
             RequestError: 409, it has ended, or its audio has been delivered.
         """
-        return await cancel(self._context, await self.find(job_id, account=account))
+        job = await self.find(job_id, account=account)
+        audit = self._context.audit.entry(
+            AuditAction.CANCELLED.value, account, key_id=key_id, job_id=job.id, request_id=request_id
+        )
+        return await cancel(self._context, job, audit=audit)
 
-    async def delete(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> None:
+    async def delete(
+        self, job_id: str, *, account: str = LOCAL_ACCOUNT, key_id: str = "", request_id: str = ""
+    ) -> None:
         """Delete a job with its history and its audio; an open one is cancelled first.
+
+        Args:
+            key_id: id of the API key of the call, for the audit log.
+            request_id: id of the HTTP request, for the audit log.
 
         Raises:
             JobNotFoundError: the account has no such job.
@@ -369,7 +394,10 @@ class Gateway:
         if not job.state.is_final and job.delivered_at is None:
             with suppress(RequestError):  # it ended meanwhile, or was delivered
                 await cancel(self._context, job)
-        await self._context.keeper.delete_job(job.id)
+        audit = self._context.audit.entry(
+            AuditAction.DELETED.value, account, key_id=key_id, job_id=job.id, request_id=request_id
+        )
+        await self._context.keeper.delete_job(job.id, audit=audit)
         self._context.quota.forget(job.id)
         self._runner.note_deleted(job.id)
 
@@ -630,6 +658,22 @@ class Gateway:
     def background(self) -> Mapping[str, ServiceReport]:
         """Reports on the background services, by name."""
         return self._runner.supervisor.services
+
+
+def operation_of(gateway: Gateway) -> Operation:
+    """What operators see and do. For servers of this distribution, as `measure_gateway`."""
+    return Operation(gateway._context, gateway._runner.owners)  # noqa: SLF001 - of the same module
+
+
+def account_book(gateway: Gateway) -> AccountBook:
+    """The accounts and keys as they are now. For servers of this distribution, as `measure_gateway`."""
+    return gateway._context.accounts  # noqa: SLF001 - of the same module
+
+
+def key_admin(gateway: Gateway) -> KeyAdmin:
+    """What changes accounts and keys of an open gateway. For servers, as `measure_gateway`."""
+    context = gateway._context  # noqa: SLF001 - of the same module
+    return KeyAdmin(context.store.keys, context.accounts, context.news.keys, context.clock.now)
 
 
 async def measure_gateway(gateway: Gateway) -> Measures:
