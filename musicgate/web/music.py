@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 #: Vendors' callbacks are a few kilobytes.
 MAX_CALLBACK_BYTES = 262_144
 _TRUE = frozenset({"1", "true", "yes"})
+#: Bound once, for each create: on Python 3.11 a member by the name of its class is a slow look-up.
+_FAILED: Final = JobState.FAILED
+_ACCEPTED: Final = AttemptOutcome.ACCEPTED
+_UNKNOWN: Final = AttemptOutcome.UNKNOWN
 #: Scope of idempotency keys, beside the account: both paths of the route share it.
 _CREATE = "POST /v1/music/generate"
 
@@ -120,9 +124,10 @@ class MusicRoutes:
             response = refusal_response(own_id, refusal, job)
             response.headers.update(headers)
             return response
+        links = self._jobs.links(request)
         answer = views.render_created(
             job,
-            self._jobs.links(request),
+            links,
             self._gateway.masker(job),
             ends=self._jobs.ends,
             # Only for the seconds that it may be expected to make.
@@ -130,7 +135,7 @@ class MusicRoutes:
             generation_ms=round((time.perf_counter() - started) * 1000),
             with_routing=explain,
         )
-        return self._jobs.respond(request, job, answer, headers)
+        return self._jobs.respond(job, links, answer, headers)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
@@ -153,7 +158,8 @@ class MusicRoutes:
             return self._jobs.not_modified(request, job, headers)
         if job.state.is_final:
             return self._jobs.respond_finished(request, job, headers)
-        return self._jobs.respond(request, job, self._jobs.render(request, job), headers)
+        links = self._jobs.links(request)
+        return self._jobs.respond(job, links, self._jobs.render(job, links), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
         """``GET /v1/music/generate/``: 400, the id is missing."""
@@ -207,10 +213,10 @@ def _refusal(job: Job) -> Failure | None:
     answers with the queued job instead.
     """
     attempt, failure = job.attempt, job.failure
-    if job.state is JobState.FAILED:
-        accepted = attempt is not None and attempt.outcome is AttemptOutcome.ACCEPTED
+    if job.state is _FAILED:
+        accepted = attempt is not None and attempt.outcome is _ACCEPTED
         was_cancelled = failure is not None and failure.reason is FailureClass.CANCELLED
         return None if accepted or was_cancelled else failure
-    if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
+    if attempt is None or attempt.outcome is not _UNKNOWN or attempt.failure is None:
         return None
     return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
