@@ -18,11 +18,13 @@ class BadServer:
     answers: list[object]
     requests: list[tuple[str, str, str | None]] = attrs.field(factory=list)
     headers: list[Mapping[str, str]] = attrs.field(factory=list)
+    queries: list[Mapping[str, str]] = attrs.field(factory=list)
     url: str = ""
 
     async def take(self, request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
         self.headers.append(request.headers)
+        self.queries.append(dict(request.query))
         self.requests.append((request.method, request.path, request.headers.get("Authorization")))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer == "hang up":

@@ -1,4 +1,4 @@
-"""``musicgate usage`` and ``musicgate audit export``, beside a server that uses the store."""
+"""``musicgate usage`` and ``musicgate audit export``, beside a server that uses the store, or of a server."""
 
 import asyncio
 import json
@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from musicgate.cli import cli
 from musicgate.model import AuditEntry
 from musicgate.store.sqlite import SqliteJobStore
+from musicgate.views import AUDIT_FIELDS
+from tests.bad_server import running
 from tests.job_samples import NOW, ended, make_job
 
 
@@ -51,7 +53,7 @@ def test_usage_is_shown_as_table_json_and_csv(filled: Path) -> None:
         ("k2", "suno/v4", 1),
     ]
     assert report["total"]["cost_usd"] == "0.360000003"
-    assert printed("usage", *days, "--key", "k2", "--by", "account", "--csv").splitlines() == [
+    assert printed("usage", *days, "--key-id", "k2", "--by", "account", "--csv").splitlines() == [
         "account,jobs,completed,failed,cost_usd,cost_nanos,unpriced_jobs,audio_seconds",
         "default,1,1,0,0.120000001,120000001,0,0.0",
     ]
@@ -75,6 +77,17 @@ def test_audit_log_is_exported_from_a_number_on(filled: Path) -> None:
     header, *rows = printed("audit", "export", "--after", "2", "--csv").splitlines()
     assert header == "number,at,action,account,key_id,music_id,request_id,subject"
     assert rows == ["3,2026-11-20T12:30:00.000Z,job.created,default,k1,m2,G-1,"]
+
+
+async def test_a_server_is_asked_with_url() -> None:
+    entries = [dict.fromkeys(AUDIT_FIELDS, "x") | {"number": number} for number in (3, 7)]
+    answers = [{"data": [entry]} for entry in entries]
+    async with running(*answers, {"data": []}) as server:
+        options = ("--after", "2", "--csv", "--url", server.url, "--key", "key-not-real")
+        _, *rows = (await asyncio.to_thread(printed, "audit", "export", *options)).splitlines()
+    assert rows == [f"{number},x,x,x,x,x,x,x" for number in (3, 7)]
+    assert [request[2] for request in server.requests] == ["Bearer key-not-real"] * 3
+    assert server.queries == [{"after": after, "limit": "1000"} for after in ("2", "3", "7")]
 
 
 def test_store_that_is_not_there_has_no_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,7 @@ async def test_a_key_is_not_made_twice_and_it_is_said_that_it_may_exist(answer: 
 
 async def test_what_an_administrator_may_say_twice_is_repeated() -> None:
     account = {"name": "a?b"}
-    gone = (404, {**ENVELOPE, "error": "not_found"}, {})
+    gone: object = (404, {**ENVELOPE, "error": "not_found"}, {})
     answers = ["hang up", account, "hang up", account, "hang up", gone]
     async with running(*answers) as server, AdminClient(server.url) as client:
         assert await client.change_account("a?b", {"beta": None}, is_disabled=True) == account

@@ -1,22 +1,28 @@
-"""``usage`` and ``audit export``: what ended jobs used, and who did what, from the store."""
+"""``usage`` and ``audit export``: what ended jobs used, and who did what.
+
+Both read the store of the settings, or with ``--url`` ask a server.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from musicgate.cli.groups import SuggestingGroup
-from musicgate.cli.options import AS_JSON, CONFIG
+from musicgate.cli.options import AS_JSON, CONFIG, KEY, URL
 from musicgate.model import UsageGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
-    from musicgate.model import AuditEntry, UsageQuery, UsageSum
-    from musicgate.settings import Settings
+    from musicgate.client import AdminClient
+    from musicgate.model import UsageQuery
+    from musicgate.store import JobStore
 
 #: Entries that are read at a time.
 _PAGE = 1000
@@ -27,7 +33,7 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--from", "first", type=_DAY, metavar="DAY", help="First day (UTC).  [default: 29 days before]")
 @click.option("--to", "last", type=_DAY, metavar="DAY", help="Last day, included.  [default: today]")
 @click.option("--account", metavar="NAME", help="Only this account.")
-@click.option("--key", "key_id", metavar="ID", help="Only jobs that were created with this key.")
+@click.option("--key-id", metavar="ID", help="Only jobs that were created with this key.")
 @click.option(
     "--by",
     "groups",
@@ -38,6 +44,8 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 )
 @AS_JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@URL
+@KEY
 @CONFIG
 def usage(
     *,
@@ -48,18 +56,19 @@ def usage(
     groups: str,
     as_json: bool,
     as_csv: bool,
+    url: str | None,
+    key: str | None,
     config: str | None,
 ) -> None:
     """Show what ended jobs used: jobs, cost and seconds of audio.
 
     A job is counted once, on the day of its end, and stays counted when it is deleted. A server may run on
-    the store meanwhile.
+    the store meanwhile. With --url the server is asked, and --key is an administrator's.
     """
-    from musicgate.cli.configuration import read_settings
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json, say_lines
     from musicgate.model import UsageQuery
-    from musicgate.views import csv_text, render_usage_report, render_usage_sum, usage_columns
+    from musicgate.views import csv_text, usage_columns
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
@@ -75,11 +84,15 @@ def usage(
         group_by=_groups(groups),
         limit=1_000_000,
     )
-    sums = asyncio.run(_usage(read_settings(config), query))
-    rows = [render_usage_sum(query.group_by, found) for found in sums]
-    columns = usage_columns(query.group_by)
+
+    async def work() -> dict[str, Any]:
+        async with _opened(url, key, config) as records:
+            return await records.usage(query)
+
+    report = asyncio.run(work())
+    rows, columns = report["data"], usage_columns(query.group_by)
     if as_json:
-        print_json(render_usage_report(query, sums))
+        print_json(report)
     elif as_csv:
         say_lines(csv_text(rows, columns))
     else:
@@ -100,49 +113,78 @@ def audit() -> None:
     "--after", type=click.IntRange(min=0), metavar="NUMBER", default=0, help="Only entries after this one."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV instead of one JSON object a line.")
+@URL
+@KEY
 @CONFIG
-def export(*, after: int, as_csv: bool, config: str | None) -> None:
+def export(*, after: int, as_csv: bool, url: str | None, key: str | None, config: str | None) -> None:
     """Write the audit log to standard output, the oldest entries first.
 
     To go on later, give the number of the last entry as --after. A server may run on the store meanwhile.
+    With --url the server is asked, and --key is an administrator's.
     """
-    from musicgate.cli.configuration import read_settings
-
-    asyncio.run(_export(read_settings(config), after, as_csv=as_csv))
-
-
-async def _usage(settings: Settings, query: UsageQuery) -> Sequence[UsageSum]:
-    from musicgate.gateway import has_job_store, open_job_store_to_read
-
-    if not has_job_store(settings):
-        return []
-    async with open_job_store_to_read(settings) as store:
-        return await store.usage(query)
-
-
-async def _export(settings: Settings, after: int, *, as_csv: bool) -> None:
     from musicgate.cli.terminal import say_lines
-    from musicgate.gateway import has_job_store, open_job_store_to_read
     from musicgate.views import AUDIT_FIELDS, csv_text
+
+    async def work() -> None:
+        last = after
+        async with _opened(url, key, config) as records:
+            while page := await records.audit(last):
+                say_lines(_lines(page, as_csv=as_csv))
+                last = page[-1]["number"]
 
     if as_csv:
         say_lines(csv_text([], AUDIT_FIELDS))
+    asyncio.run(work())
+
+
+@attrs.frozen
+class _Records:
+    """What `AdminClient` reads, from a store; None has nothing."""
+
+    store: JobStore | None
+
+    async def usage(self, query: UsageQuery) -> dict[str, Any]:
+        from musicgate.views import render_usage_report
+
+        return render_usage_report(query, await self.store.usage(query) if self.store else [])
+
+    async def audit(self, after: int) -> list[dict[str, Any]]:
+        from musicgate.views import render_audit_entry
+
+        page = await self.store.audit_log.entries(after, _PAGE) if self.store else []
+        return [render_audit_entry(*numbered) for numbered in page]
+
+
+@asynccontextmanager
+async def _opened(
+    url: str | None, key: str | None, config: str | None
+) -> AsyncIterator[AdminClient | _Records]:
+    """Open the server at ``url``, else the store of the settings."""
+    if url:
+        from musicgate.cli.remote import connected
+        from musicgate.client import AdminClient
+
+        async with connected(AdminClient, url, key) as client:
+            yield client
+        return
+    from musicgate.cli.configuration import read_settings
+    from musicgate.gateway import has_job_store, open_job_store_to_read
+
+    settings = read_settings(config)
     if not has_job_store(settings):
+        yield _Records(None)
         return
     async with open_job_store_to_read(settings) as store:
-        while page := await store.audit_log.entries(after, _PAGE):
-            say_lines(_lines(page, as_csv=as_csv))
-            after = page[-1][0]
+        yield _Records(store)
 
 
-def _lines(page: Sequence[tuple[int, AuditEntry]], *, as_csv: bool) -> str:
+def _lines(page: Sequence[dict[str, Any]], *, as_csv: bool) -> str:
     from musicgate.plugin import write_json
-    from musicgate.views import AUDIT_FIELDS, csv_text, render_audit_entry
+    from musicgate.views import AUDIT_FIELDS, csv_text
 
-    rows = [render_audit_entry(number, entry) for number, entry in page]
     if as_csv:
-        return csv_text(rows, AUDIT_FIELDS).partition("\r\n")[2]
-    return "".join(f"{write_json(row).decode()}\n" for row in rows)
+        return csv_text(page, AUDIT_FIELDS).partition("\r\n")[2]
+    return "".join(f"{write_json(row).decode()}\n" for row in page)
 
 
 def _groups(text: str) -> tuple[UsageGroup, ...]:

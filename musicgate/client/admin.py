@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
 
+    from musicgate.model import UsageQuery
+
 _ACCOUNTS: Final = "v1/admin/accounts"
 _KEYS: Final = "v1/admin/keys"
+#: As many entries of the audit log as a server gives at a time.
+_PAGE: Final = "1000"
 
 
 class AdminClient(AsyncClient):
@@ -69,11 +73,26 @@ class AdminClient(AsyncClient):
         """End a key. To revoke one again changes nothing."""
         return await self._send("POST", f"{_below(_KEYS, key_id)}/revoke")
 
+    async def usage(self, query: UsageQuery) -> dict[str, Any]:
+        """What ended jobs used. Its ``limit`` is the server's: more sums than 10,000 are refused."""
+        wanted = {"from": query.first.isoformat(), "to": query.last.isoformat()}
+        wanted |= {"group_by": ",".join(query.group_by)}
+        wanted |= {} if query.account is None else {"account": query.account}
+        wanted |= {} if query.key_id is None else {"key": query.key_id}
+        return await self._object(Call(path="v1/admin/usage", query=wanted))
+
+    async def audit(self, after: int = 0) -> list[dict[str, Any]]:
+        """The next entries of the audit log after number ``after``, the oldest first; empty at its end."""
+        return await self._list(Call(path="v1/admin/audit", query={"after": str(after), "limit": _PAGE}))
+
     async def _send(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, makes: str | None = None
     ) -> dict[str, Any]:
         content = None if body is None else write_json(body)
         call = Call(method=method, path=path, body=content, repeats=makes is None, makes=makes)
+        return await self._object(call)
+
+    async def _object(self, call: Call) -> dict[str, Any]:
         return dict((await self._calls.send(call)).body)
 
 

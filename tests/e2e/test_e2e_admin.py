@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
 from musicgate.accounts import AccountBook, KeyringChange
-from musicgate.cli import FailedError, SettingsError, remote
+from musicgate.cli import FailedError, SettingsError, cli, remote
 from musicgate.cli.admin import open_admin
 from musicgate.errors import RequestError
 from musicgate.gateway import KeyAdmin
@@ -301,6 +304,12 @@ async def test_the_command_line_does_the_same_through_the_server(
         await admin.delete_account("remote")
         with pytest.raises(RequestError, match="there is no such account"):
             await admin.delete_account("remote")
+    report = await asyncio.to_thread(
+        CliRunner().invoke,
+        cli,
+        ["usage", *("--url", server.url, "--key", ADMIN_KEY, "--json", "--by", "account")],
+    )
+    assert json.loads(report.stdout) == (await call(server, "GET", "/v1/admin/usage?group_by=account")).body
     with pytest.raises(SettingsError, match=r"not accept the API key: .*administrator.*--key") as caught:
         async with open_admin(None, server.url, ACCOUNT_KEY) as admin:
             await admin.keys(None)
