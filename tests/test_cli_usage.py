@@ -1,4 +1,4 @@
-"""``musicgate usage`` and ``musicgate audit export``, beside a server that uses the store, or of a server."""
+"""``musicgate usage`` and ``audit export``: beside a server that uses the store, and of a server."""
 
 import asyncio
 import json
