@@ -182,15 +182,18 @@ async def test_a_key_is_not_made_twice_and_it_is_said_that_it_may_exist(answer: 
 async def test_what_an_administrator_may_say_twice_is_repeated() -> None:
     account = {"name": "a?b"}
     gone: object = (404, {**ENVELOPE, "error": "not_found"}, {})
-    answers = ["hang up", account, "hang up", account, "hang up", gone]
+    kept: object = (409, {**ENVELOPE, "error": "not_supported"}, {})
+    answers: list[object] = ["hang up", account, "hang up", account, "hang up", gone, "hang up", kept, gone]
     async with running(*answers) as server, AdminClient(server.url) as client:
         assert await client.change_account("a?b", {"beta": None}, is_disabled=True) == account
         assert await client.revoke_key("0123") == account
         await client.delete_account("a?b")
-        with pytest.raises(RequestError):
-            await client.delete_account("a?b")
-    paths = ["accounts/a?b", "keys/0123/revoke", "accounts/a?b"]
-    assert [path for _, path, _ in server.requests[1:6:2]] == [f"/v1/admin/{path}" for path in paths]
+        for _ in (kept, gone):
+            with pytest.raises(RequestError):
+                await client.delete_account("a?b")
+    paths = ["accounts/a?b", "keys/0123/revoke", "accounts/a?b", "accounts/a?b"]
+    assert [path for _, path, _ in server.requests[1:8:2]] == [f"/v1/admin/{path}" for path in paths]
+    assert len(server.requests) == len(answers)
 
 
 async def test_a_pause_that_the_server_wants_is_kept_or_the_call_ends() -> None:

@@ -79,7 +79,9 @@ class AdminClient(AsyncClient):
         wanted |= {"group_by": ",".join(query.group_by)}
         wanted |= {} if query.account is None else {"account": query.account}
         wanted |= {} if query.key_id is None else {"key": query.key_id}
-        return await self._object(Call(path="v1/admin/usage", query=wanted))
+        call = Call(path="v1/admin/usage", query=wanted)
+        answer = await self._calls.send(call)
+        return {**answer.body, "data": self._items(answer, call)}
 
     async def audit(self, after: int = 0) -> list[dict[str, Any]]:
         """The next entries of the audit log after number ``after``, the oldest first; empty at its end."""
@@ -90,9 +92,6 @@ class AdminClient(AsyncClient):
     ) -> dict[str, Any]:
         content = None if body is None else write_json(body)
         call = Call(method=method, path=path, body=content, repeats=makes is None, makes=makes)
-        return await self._object(call)
-
-    async def _object(self, call: Call) -> dict[str, Any]:
         return dict((await self._calls.send(call)).body)
 
 
