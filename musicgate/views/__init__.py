@@ -10,9 +10,11 @@ from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, r
 from musicgate.views.event import render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_job, render_job_list
+from musicgate.views.llms import render_llms
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.plan import render_plan
 from musicgate.views.signed_links import SignedLinks, is_signed, links_at
+from musicgate.views.usage import render_usage
 from musicgate.views.webhook import (
     render_delivery,
     render_delivery_log,
@@ -38,6 +40,7 @@ __all__ = [
     "render_job",
     "render_job_list",
     "render_live",
+    "render_llms",
     "render_message",
     "render_models",
     "render_native_body",
@@ -47,5 +50,6 @@ __all__ = [
     "render_providers",
     "render_ready",
     "render_refusal",
+    "render_usage",
     "render_webhook_test",
 ]
