@@ -1,4 +1,4 @@
-"""The tools of agents, without the SDK: what they say of themselves, and what they do with a played API."""
+"""The tools of agents without the SDK: what they say of themselves, and what they do."""
 
 from __future__ import annotations
 

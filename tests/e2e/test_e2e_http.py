@@ -47,7 +47,7 @@ FILLED = {
     "file": "docs.js",
 }
 #: Routes that need no key.
-PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
+PUBLIC = ("/llms.txt", "/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 

@@ -1,4 +1,4 @@
-"""``/mcp`` and ``musicgate mcp`` with the client of the official SDK, and with clients that send nonsense."""
+"""``/mcp`` and ``musicgate mcp`` with the official SDK's client, and with clients that send nonsense."""
 
 from __future__ import annotations
 
