@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 import musicgate_schemas
 from musicgate.aio import run_to_end
+from musicgate.cli import cli
 from musicgate.mcp import ApiError, Audio, Created, load_sdk
 from musicgate.mcp import loading as loading_module
 from musicgate.mcp.calls import Calls, UnknownToolError, check_price
@@ -140,11 +142,21 @@ def test_each_tool_has_valid_schemas_and_describes_every_argument(tool: Any) -> 
         Draft202012Validator.check_schema(schema)
         assert schema["type"] == "object"
         assert '"$ref"' not in json.dumps(schema), "a client must not look elsewhere"
+        assert '"type": [' not in json.dumps(schema), "some clients know one type at a time"
     assert all(part.get("description") for part in shown["inputSchema"]["properties"].values())
 
 
+def test_a_field_that_may_be_null_takes_the_same_values_as_in_the_published_schema() -> None:
+    schema = Draft202012Validator(tools()["make_music"].render()["inputSchema"])
+    given = {**SONG, "idempotency_key": "k", "max_price_usd": None}
+    for provider, is_valid in (({"only": None}, True), ({"only": ["suno"]}, True), ({"only": [5]}, False)):
+        assert schema.is_valid({**given, "provider": provider}) is is_valid
+    for price, is_valid in ((0.5, True), (-1, False), ("1", False)):
+        assert schema.is_valid({**given, "max_price_usd": price}) is is_valid
+
+
 def test_all_tools_together_are_short_enough_to_be_read_before_every_conversation() -> None:
-    assert len(json.dumps([tool.render() for tool in tools().values()])) < 30_000
+    assert len(json.dumps([tool.render() for tool in tools().values()])) < 32_000
 
 
 @pytest.mark.parametrize("name", ["plan_music", "make_music"])
@@ -406,3 +418,18 @@ def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delattr("musicgate.mcp.sdk", raising=False)
     with pytest.raises(loading_module.ConfigError, match=r"pip install 'musicgate\[mcp\]'"):
         load_sdk()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sandbox", "--url", "http://127.0.0.1:1"], "--sandbox cannot be used with --url"),
+        (["--output", "no-such-folder"], "there is no such folder"),
+        (["--url", "ftp://music.example"], "must be an http or https address"),
+        (["--url", "http://music.example", "--key", "a b"], "--key"),
+    ],
+)
+def test_the_command_refuses_options_that_make_no_sense(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, ["mcp", *arguments])
+    assert result.exit_code in {2, 3}
+    assert message in result.output

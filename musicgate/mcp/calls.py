@@ -211,16 +211,24 @@ def check_price(plan: Mapping[str, Any], limit: float | None) -> None:
     """
     if limit is None:
         return
-    for item in plan["candidates"]:
-        price = _price(item)
-        if not item["configured"] or (price is not None and Decimal(price) <= Decimal(str(limit))):
+    asked = [item for item in plan["candidates"] if item["configured"]]
+    fitting = [item["provider_plugin"] for item in asked if _fits(item, limit)]
+    for item in asked:
+        if _fits(item, limit):
             continue
+        names = json.dumps(fitting) if fitting else "none fits"
         message = (
             f"nothing was spent: {item['provider_plugin']} may be asked, and {price_text(item)}; the limit is "
-            f"{limit:g} US dollars. Raise max_price_usd (null: any price), or choose providers with provider.only"
+            f"{limit:g} US dollars. Let provider.only name those that fit ({names}), or raise max_price_usd "
+            "(null: any price)"
         )
-        reason = "price_not_known" if price is None else "price_above_limit"
+        reason = "price_not_known" if _price(item) is None else "price_above_limit"
         raise RequestError("validation_error", message, reason=reason, path=("max_price_usd",))
+
+
+def _fits(candidate: Mapping[str, Any], limit: float) -> bool:
+    price = _price(candidate)
+    return price is not None and Decimal(price) <= Decimal(str(limit))
 
 
 def job_answer(job: dict[str, Any]) -> dict[str, Any]:

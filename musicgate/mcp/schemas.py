@@ -44,7 +44,8 @@ def outline(name: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
     """
     schema = musicgate_schemas.load(name)
     definitions = schema.get("$defs", {})
-    properties = {key: _flat(part, definitions) for key, part in schema["properties"].items()}
+    flat = {key: _flat(part, definitions) for key, part in schema["properties"].items()}
+    properties = {key: part for key, part in flat.items() if part.keys() - {"description"}}
     return {
         "type": "object",
         "required": list(schema.get("required", ())),
@@ -56,6 +57,25 @@ def outline(name: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
 def _block(name: str, part: dict[str, Any]) -> dict[str, Any]:
     text = f"{part['description']} Their schema is the resource {schema_uri(_BLOCK + name)}."
     return {"description": text, "type": "object", "additionalProperties": True}
+
+
+def portable(node: Any) -> Any:
+    """Write each list of types as ``anyOf``: some clients give models only schemas with one type.
+
+    Source: modelcontextprotocol/inspector 2.12, ``tools/list --strict``, November 2026.
+    """
+    if isinstance(node, list):
+        return [portable(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    copied = {key: portable(value) for key, value in node.items()}
+    kinds = copied.get("type")
+    if not isinstance(kinds, list):
+        return copied
+    # What describes the value stays outside; what is a rule about it goes with every type but null.
+    rules = {key: copied.pop(key) for key in list(copied) if key not in {"description", "default"}}
+    branches = [{"type": kind} if kind == "null" else {**rules, "type": kind} for kind in kinds]
+    return {**copied, "anyOf": branches}
 
 
 def _flat(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

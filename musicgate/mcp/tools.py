@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from musicgate.mcp.schemas import outline, request_schema
+from musicgate.mcp.schemas import outline, portable, request_schema
 
 #: Longest time that one call waits: clients begin to give up at about a minute.
 MAX_WAIT_S: Final = 60
@@ -63,8 +63,8 @@ class Tool:
             "name": self.name,
             "title": self.title,
             "description": self.description,
-            "inputSchema": schema,
-            "outputSchema": self.output,
+            "inputSchema": portable(schema),
+            "outputSchema": portable(self.output),
             "annotations": {
                 "title": self.title,
                 "readOnlyHint": self.is_read_only,

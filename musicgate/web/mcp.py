@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from musicgate.aio import offload
 from musicgate.errors import ConfigError, RequestError, UnauthorisedError
 from musicgate.mcp import API_IN_SCOPE, load_sdk
 from musicgate.plugin import write_json
+from musicgate.text import LARGE_BODY_BYTES
 from musicgate.web.body import parse_json, read_body
 from musicgate.web.connection import CORS, while_connected
 from musicgate.web.events import STALL_S
@@ -81,7 +83,8 @@ class McpRoutes:
             raise
         body = await read_body(request)
         try:
-            parse_json(body)  # by the rules of this server, which are stricter than the SDK's
+            # By the rules of this server, which are stricter than the SDK's.
+            await offload(lambda: parse_json(body), is_large=len(body) > LARGE_BODY_BYTES)
         except RequestError as error:
             return _refusal(400, _PARSE_ERROR, error.message)
         endpoint = await self._started()
@@ -131,11 +134,13 @@ class McpRoutes:
         """Run the SDK's application until the gateway closes; a service of the supervisor."""
         if self._sdk is None or self._endpoint is None:
             raise RuntimeError("no request has started it")
-        async with self._sdk.http_endpoint(self._gateway.settings.server.max_body_bytes) as endpoint:
-            if self._endpoint.done():  # it has failed before, and is started again
-                self._endpoint = asyncio.get_running_loop().create_future()
-            self._endpoint.set_result(endpoint)
-            await asyncio.Event().wait()
+        try:
+            async with self._sdk.http_endpoint(self._gateway.settings.server.max_body_bytes) as endpoint:
+                self._endpoint.set_result(endpoint)
+                await asyncio.Event().wait()
+        finally:
+            # It has failed: requests wait until it is started again.
+            self._endpoint = asyncio.get_running_loop().create_future()
 
 
 class _Exchange:

@@ -125,9 +125,17 @@ async def test_a_client_of_an_earlier_revision_has_no_tasks_and_waits_by_a_tool(
 
 
 async def test_a_task_is_cancelled_as_its_job_is(server: RunningServer) -> None:
+    said: list[str | None] = []
+
+    async def note(progress: float, total: float | None, text: str | None) -> None:
+        said.append(text)
+
     async with http_client(server.url) as client:
         made = await client.call_tool("make_music", make("cancel-1", prompt="rain [emulate stuck=PENDING]"))
         job_id = made.structured_content["id"]
+        waiting = {"job_id": job_id, "timeout_seconds": 0.1}
+        late = await client.call_tool("wait_for_music", waiting, progress_callback=note)
+        assert (late.structured_content["status"], len(said)) == ("in_progress", 1)
     for meta, code in ((META, None), (WITHOUT_TASKS, -32021)):
         reply = await post(server, message("tasks/cancel", meta, taskId=job_id))
         assert reply.body.get("error", {}).get("code") == code
