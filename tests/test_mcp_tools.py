@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 import musicgate_schemas
 from musicgate.aio import run_to_end
 from musicgate.cli import cli
+from musicgate.errors import ConfigError
 from musicgate.mcp import ApiError, Audio, Created, load_sdk
-from musicgate.mcp import loading as loading_module
 from musicgate.mcp.calls import Calls, UnknownToolError, check_price
 from musicgate.mcp.resources import audio_uri, read_audio_uri, read_schema_uri
 from musicgate.mcp.saving import file_name, write_pieces
@@ -416,7 +416,7 @@ def test_the_room_is_entered_without_the_sdk() -> None:
 def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "musicgate.mcp.sdk", None)
     monkeypatch.delattr("musicgate.mcp.sdk", raising=False)
-    with pytest.raises(loading_module.ConfigError, match=r"pip install 'musicgate\[mcp\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'musicgate\[mcp\]'"):
         load_sdk()
 
 

@@ -17,6 +17,7 @@ import av
 import mcp.client.stdio
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
+from mcp_types import AudioContent, BlobResourceContents, ResourceLink
 
 from musicgate.emulation.mount import mounted
 from musicgate.errors import ConfigError
@@ -76,7 +77,9 @@ async def test_an_agent_makes_a_song_as_a_task_and_gets_its_audio(server: Runnin
         tasks = Tasks()
         async with http_client(server.url, extensions=[tasks]) as client:
             assert client.session.protocol_version == REVISION
-            assert client.session.server_capabilities.extensions == {"io.modelcontextprotocol/tasks": {}}
+            capabilities = client.session.server_capabilities
+            assert capabilities is not None
+            assert capabilities.extensions == {"io.modelcontextprotocol/tasks": {}}
             plan = await client.call_tool("plan_music", song())
             assert plan.structured_content["candidates"][0]["price"]["total_usd_str"] == "0.06"
             made = await client.call_tool("make_music", make("task-1"))
@@ -90,13 +93,17 @@ async def test_an_agent_makes_a_song_as_a_task_and_gets_its_audio(server: Runnin
             assert job_id in [job["id"] for job in shown.structured_content["data"]]
             fetched = await client.call_tool("fetch_music", {"job_id": job_id, "index": 1, "format": "wav"})
             _, link, audio = fetched.content
+            assert isinstance(link, ResourceLink)
+            assert isinstance(audio, AudioContent)
             data = base64.b64decode(audio.data)
             with av.open(io.BytesIO(data)) as container:
                 assert container.format.name == "wav"
             async with server.session.get(str(link.uri)) as answer:
                 assert await answer.read() == data
             resource = await client.read_resource(f"musicgate://audio/{job_id}/1.wav")
-            assert base64.b64decode(resource.contents[0].blob) == data
+            (read,) = resource.contents
+            assert isinstance(read, BlobResourceContents)
+            assert base64.b64decode(read.blob) == data
     assert len(calls.creates) == 1
 
 
@@ -105,8 +112,8 @@ async def test_a_client_of_an_earlier_revision_has_no_tasks_and_waits_by_a_tool(
 ) -> None:
     said: list[str | None] = []
 
-    async def note(progress: float, total: float | None, text: str | None) -> None:
-        said.append(text)
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        said.append(message)
 
     async with http_client(server.url, mode="legacy", extensions=[Tasks()]) as client:
         made = await client.call_tool("make_music", make("legacy-1"))
@@ -127,8 +134,8 @@ async def test_a_client_of_an_earlier_revision_has_no_tasks_and_waits_by_a_tool(
 async def test_a_task_is_cancelled_as_its_job_is(server: RunningServer) -> None:
     said: list[str | None] = []
 
-    async def note(progress: float, total: float | None, text: str | None) -> None:
-        said.append(text)
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        said.append(message)
 
     async with http_client(server.url) as client:
         made = await client.call_tool("make_music", make("cancel-1", prompt="rain [emulate stuck=PENDING]"))
@@ -217,27 +224,53 @@ async def test_a_client_that_vanishes_while_a_song_is_submitted_loses_nothing(se
     assert len(calls.creates) == 1
 
 
-async def test_each_account_has_its_own_tasks(
+async def test_without_the_sdk_a_server_says_what_is_missing(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse() -> None:
+        raise ConfigError("needs another library")
+
     accounts = [Account(name=name, key=Secret(f"{name}-key-not-real")) for name in ("one", "two")]
-    async with open_server(accounts=accounts) as server:
-
-        def refuse() -> None:
-            raise ConfigError("needs another library")
-
+    async with open_server(accounts=accounts, server={"max_waiting_requests_per_account": 1}) as server:
         with monkeypatch.context() as patched:
             patched.setattr(mcp_route, "load_sdk", refuse)
             missing = await post(server, message("tools/list"), key="one-key-not-real")
             assert missing.error == (501, "not_supported", "mcp_not_installed")
-        async with http_client(server.url, key="one-key-not-real") as client:
-            made = await client.call_tool("make_music", make("own-1"))
-        get = message("tasks/get", taskId=made.structured_content["id"])
-        codes = [
-            (await post(server, get, key=f"{name}-key-not-real")).body.get("error", {}).get("code")
-            for name in ("one", "two")
-        ]
-        assert codes == [None, -32602]
+        # On the same server, since each costs time.
+        await check_that_accounts_have_their_own_tasks(server)
+        await check_that_a_client_that_vanishes_frees_its_place(server)
+
+
+async def check_that_accounts_have_their_own_tasks(server: RunningServer) -> None:
+    async with http_client(server.url, key="one-key-not-real") as client:
+        made = await client.call_tool("make_music", make("own-1"))
+    get = message("tasks/get", taskId=made.structured_content["id"])
+    codes = [
+        (await post(server, get, key=f"{name}-key-not-real")).body.get("error", {}).get("code")
+        for name in ("one", "two")
+    ]
+    assert codes == [None, -32602]
+
+
+async def check_that_a_client_that_vanishes_frees_its_place(server: RunningServer) -> None:
+    key = "one-key-not-real"
+    arguments = make("own-2", prompt="rain [emulate stuck=PENDING callbacks=off]")
+    made = await post(server, message("tools/call", name="make_music", arguments=arguments), key=key)
+    waiting = {"job_id": made.body["result"]["taskId"]}
+    waits = message("tools/call", name="wait_for_music", arguments=waiting)
+
+    async def refused() -> bool:
+        soon = message("tools/call", name="wait_for_music", arguments={**waiting, "timeout_seconds": 0.05})
+        result = (await post(server, soon, key=key)).body["result"]
+        return bool(result["isError"]) and "waiting_requests" in result["content"][0]["text"]
+
+    call = asyncio.create_task(post(server, waits, key=key))
+    async with asyncio.timeout(TIMEOUT_S):
+        while not await refused():
+            await asyncio.sleep(0.01)
+        call.cancel()
+        while await refused():
+            await asyncio.sleep(0.01)
 
 
 async def test_pages_of_others_are_refused_where_no_key_is_needed(
