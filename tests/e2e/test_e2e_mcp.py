@@ -231,7 +231,9 @@ async def test_without_the_sdk_a_server_says_what_is_missing(
         raise ConfigError("needs another library")
 
     accounts = [Account(name=name, key=Secret(f"{name}-key-not-real")) for name in ("one", "two")]
-    async with open_server(accounts=accounts, server={"max_waiting_requests_per_account": 1}) as server:
+    async with open_server(
+        accounts=accounts, server={"max_waiting_requests_per_account": 1, "metrics": "open"}
+    ) as server:
         with monkeypatch.context() as patched:
             patched.setattr(mcp_route, "load_sdk", refuse)
             missing = await post(server, message("tools/list"), key="one-key-not-real")
@@ -259,18 +261,18 @@ async def check_that_a_client_that_vanishes_frees_its_place(server: RunningServe
     waiting = {"job_id": made.body["result"]["taskId"]}
     waits = message("tools/call", name="wait_for_music", arguments=waiting)
 
-    async def refused() -> bool:
-        soon = message("tools/call", name="wait_for_music", arguments={**waiting, "timeout_seconds": 0.05})
-        result = (await post(server, soon, key=key)).body["result"]
-        return bool(result["isError"]) and "waiting_requests" in result["content"][0]["text"]
+    async def until_waiting(count: int) -> None:
+        held = f'{{what="waiting_requests"}} {count}.0'
+        async with asyncio.timeout(TIMEOUT_S):
+            while held not in (await server.call("GET", "/metrics", key=None)).raw.decode():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     call = asyncio.create_task(post(server, waits, key=key))
-    async with asyncio.timeout(TIMEOUT_S):
-        while not await refused():
-            await asyncio.sleep(0.01)
-        call.cancel()
-        while await refused():
-            await asyncio.sleep(0.01)
+    await until_waiting(1)
+    refused = (await post(server, waits, key=key)).body["result"]
+    assert "waiting_requests" in refused["content"][0]["text"]
+    call.cancel()
+    await until_waiting(0)
 
 
 async def test_pages_of_others_are_refused_where_no_key_is_needed(
