@@ -96,8 +96,11 @@ async def test_a_speech_client_gets_a_song_and_what_is_not_applied_is_reported(s
 
 
 async def test_accept_chooses_the_format(server: RunningServer) -> None:
-    reply = await ask(server, MUSIC, song(), Accept="audio/flac;q=0.5, audio/wav, */*;q=0.1")
+    with server.vendor_calls("minimax") as calls:
+        accept = "audio/flac;q=0.5, audio/wav, */*;q=0.1"
+        reply = await ask(server, MUSIC, song("minimax"), Accept=accept)
     assert reply.headers["Content-Type"] == "audio/wav"
+    assert calls.body["audio_setting"]["format"] == "wav"
     own = await ask(server, MUSIC, song(format="mp3"), Accept="audio/*")
     assert own.headers["Content-Type"] == "audio/mpeg"
 
