@@ -34,6 +34,8 @@ _DOWNLOAD_TIMEOUT: Final = aiohttp.ClientTimeout(total=600, sock_connect=10, soc
 #: Pauses before a call is made again. Every call may be: a create call has its key.
 _PAUSES_S: Final = (0.5, 2.0)
 _MASK: Final = "***"
+#: What the tools read of a job.
+_OF_A_JOB: Final = ("id", "status", "created_at", "updated_at")
 
 
 class RemoteMusic:
@@ -58,19 +60,19 @@ class RemoteMusic:
 
     async def plan(self, body: dict[str, Any]) -> dict[str, Any]:
         """``POST /v1/music/plan``."""
-        return (await self._call("POST", "v1/music/plan", body=body))[0]
+        return (await self._call("POST", "v1/music/plan", body=body, keys=("candidates",)))[0]
 
     async def create(self, body: dict[str, Any], key: str) -> Created:
         """``POST /v1/music/generate``, with the key, so that it may be sent again."""
         quoted = key.replace("\\", "\\\\").replace('"', '\\"')
         headers = {"Idempotency-Key": f'"{quoted}"', "Prefer": "wait=0"}
-        job, answered = await self._call("POST", _JOBS, body=body, headers=headers)
+        job, answered = await self._call("POST", _JOBS, body=body, headers=headers, keys=_OF_A_JOB)
         return Created(job=job, is_replay="Idempotency-Replayed" in answered)
 
     async def job(self, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
         """``GET /v1/music/generate/{id}``."""
         headers = {"Prefer": f"wait={max(1, round(wait_s))}"} if wait_s else {}
-        return (await self._call("GET", self._path(job_id), headers=headers))[0]
+        return (await self._call("GET", self._path(job_id), headers=headers, keys=_OF_A_JOB))[0]
 
     async def jobs(
         self, states: Sequence[str], model: str | None, limit: int, cursor: str | None
@@ -81,11 +83,11 @@ class RemoteMusic:
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
         """``POST /v1/music/generate/{id}/cancel``."""
-        return (await self._call("POST", f"{self._path(job_id)}/cancel"))[0]
+        return (await self._call("POST", f"{self._path(job_id)}/cancel", keys=_OF_A_JOB))[0]
 
     async def models(self) -> dict[str, Any]:
         """``GET /v1/music/models``."""
-        return (await self._call("GET", "v1/music/models"))[0]
+        return (await self._call("GET", "v1/music/models", keys=("data",)))[0]
 
     async def audio(
         self, job_id: str, index: int, wanted: str | None, *, max_bytes: int, sink: Path | None = None
@@ -130,8 +132,13 @@ class RemoteMusic:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        keys: Sequence[str] = (),
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Send a request, again if there is no answer, and return the JSON and the headers of the answer."""
+        """Send a request, again if there is no answer, and return the JSON and the headers of the answer.
+
+        Args:
+            keys: that the answer must have.
+        """
         url = self._url(path, query or {})
         sent = {**self._headers(), **(headers or {})}
         refusal = ApiError({})
@@ -140,6 +147,8 @@ class RemoteMusic:
                 async with self._session.request(method, url, json=body, headers=sent) as response:
                     value = await self._json(response)
                     if response.status == 200:
+                        if any(key not in value for key in keys):
+                            raise self._stranger(response)
                         return value, response.headers
                     refusal = self._refusal(response.status, value)
                     if response.status not in {502, 503, 504} or value.get("error") != "gateway_error":
@@ -177,9 +186,12 @@ class RemoteMusic:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            message = f"{self._name} answers {response.status} without JSON; is it a musicgate server?"
-            raise self._failure(message)
+            raise self._stranger(response)
         return value
+
+    def _stranger(self, response: aiohttp.ClientResponse) -> ApiError:
+        message = f"{self._name} answers {response.status} with something else; is it a musicgate server?"
+        return self._failure(message)
 
     def _refusal(self, status: int, body: Mapping[str, Any]) -> ApiError:
         return ApiError({"status_code": status, **body})

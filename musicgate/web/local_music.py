@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from musicgate.gateway import Gateway
+    from musicgate.gateway import Gateway, Rendition
     from musicgate.model import Job, MusicRequest, Track
     from musicgate.settings import Account
 
@@ -137,8 +137,7 @@ class LocalMusic:
                 return await self._at_the_vendor(job, track, sink)
             content = None
             if sink is not None:
-                async with aclosing(self._gateway.read_audio(kept, 0, kept.size_bytes)) as pieces:
-                    await write_pieces(pieces, sink, kept.size_bytes)
+                await self._write(kept, sink)
             elif kept.size_bytes <= max_bytes:
                 async with aclosing(self._gateway.read_audio(kept, 0, kept.size_bytes)) as pieces:
                     content = b"".join([piece async for piece in pieces])
@@ -149,6 +148,13 @@ class LocalMusic:
                 uri=self._uri(job, track, wanted),
                 content=content,
             )
+
+    async def _write(self, kept: Rendition, sink: Path) -> None:
+        async with aclosing(self._gateway.read_audio(kept, 0, kept.size_bytes)) as pieces:
+            try:
+                await write_pieces(pieces, sink, kept.size_bytes)
+            except OSError as error:
+                raise StorageError(f"{sink.parent} cannot be written: {error.strerror or error}") from error
 
     async def _at_the_vendor(self, job: Job, track: Track, sink: Path | None) -> Audio:
         """Audio that is not kept here (``assets.archive``)."""
@@ -204,10 +210,6 @@ def _as_answers() -> Iterator[str]:
         if not isinstance(error, RequestError):
             _log.warning("call failed error=%s", error)
         raise ApiError(views.render_error(request_id, error).body) from error
-    except (OSError, ValueError) as error:
-        # A file for fetched audio cannot be written.
-        message = f"the audio cannot be written: {error}"
-        raise ApiError(views.render_envelope(request_id, "gateway_error", message).body) from error
 
 
 def _plain(view: dict[str, object]) -> dict[str, Any]:
