@@ -37,8 +37,13 @@ class AudioRoutes:
         index = int(request.match_info["index"])
         audio = await kept_audio(self._gateway, job, index, _wanted_format(request))
         if audio is None or track is None:
-            return redirect((track and track.audio_url) or "", "audio_not_found")
-        return await self._files.serve(request, job, track, audio)
+            response = redirect((track and track.audio_url) or "", "audio_not_found")
+            if request.method == "GET" and track is not None:
+                self._files.note_download(request, job, track)
+            return response
+        return await self._files.serve(
+            request, job, track, audio, begins=lambda: self._files.note_download(request, job, track)
+        )
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         """``GET .../image/{index}``: a track's cover; the vendor's own link where none is kept."""

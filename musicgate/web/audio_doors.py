@@ -101,7 +101,7 @@ class AudioDoors:
         Args:
             limits: headers of an answer that is sent from here; the others get them from the middleware.
         """
-        job, headers = submitted.job, {**submitted.headers, **self._facts(request, submitted.job)}
+        job, headers = submitted.job, {**submitted.headers, **_facts(submitted.job)}
         failure = submitted.refusal or job.failure
         if failure is not None:
             response = refusal_response(request[STATE].generation_id, failure, job)
@@ -115,24 +115,28 @@ class AudioDoors:
         index = 0 if track is None else track.index
         audio = await kept_audio(self._gateway, job, index, wanted)
         if audio is None or track is None:
+            if track is not None:
+                self._files.note_download(request, job, track)
             found = redirect((track and track.audio_url) or "", "audio_not_found")
             found.set_status(303)
             found.headers.update(headers)
             return found
+        self._files.note_download(request, job, track)
         return await self._files.send(request, job, track, audio, {**headers, **limits})
 
-    def _facts(self, request: web.Request, job: Job) -> dict[str, str]:
-        """What the answer says of the job beside the audio."""
-        facts = {
-            "X-Gateway-Music-Id": job.id,
-            "X-Gateway-Warnings": str(len(job.warnings)),
-            "X-Gateway-Tracks": str(len([track for track in job.tracks if track.is_visible])),
-        }
-        if job.usage is not None and job.state is JobState.COMPLETED:
-            price = render_usage(job.usage).get("pricing_breakdown")
-            if isinstance(price, dict):
-                facts["X-Gateway-Cost-Usd"] = str(price["total_usd_str"])
-        return facts
+
+def _facts(job: Job) -> dict[str, str]:
+    """What the answer says of the job beside the audio."""
+    facts = {
+        "X-Gateway-Music-Id": job.id,
+        "X-Gateway-Warnings": str(len(job.warnings)),
+        "X-Gateway-Tracks": str(len([track for track in job.tracks if track.is_visible])),
+    }
+    if job.usage is not None and job.state is JobState.COMPLETED:
+        price = render_usage(job.usage).get("pricing_breakdown")
+        if isinstance(price, dict):
+            facts["X-Gateway-Cost-Usd"] = str(price["total_usd_str"])
+    return facts
 
 
 def as_music_request(body: object) -> object:

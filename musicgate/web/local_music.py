@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from musicgate import views
 from musicgate.aio import new_id, offload
 from musicgate.errors import JobTimeoutError, MusicgateError, RequestError, StorageError
-from musicgate.gateway import IdempotencyKey
+from musicgate.gateway import IdempotencyKey, account_book, operation_of
 from musicgate.mcp import ApiError, Audio, Created, file_name, write_pieces
 from musicgate.model import JobQuery, JobState
 from musicgate.plugin import write_json
@@ -43,6 +43,7 @@ class LocalMusic:
 
     Args:
         links: makes the links to what we keep.
+        key_id: id of the API key of the caller; "" = there is none.
         waiting: is entered while a call waits for a job; may refuse.
     """
 
@@ -51,13 +52,17 @@ class LocalMusic:
         gateway: Gateway,
         account: Account,
         links: Links,
+        *,
+        key_id: str = "",
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._gateway = gateway
         self._account = account
         self._links = links
         self._waiting = waiting
-        self._ends = views.AudioEnd(gateway.settings)
+        self._key_id = key_id
+        self._ends = views.AudioEnd(account_book(gateway).retention_of)
+        self._audit = operation_of(gateway).audit
 
     async def plan(self, body: dict[str, Any]) -> dict[str, Any]:
         """As ``POST /v1/music/plan``."""
@@ -73,6 +78,7 @@ class LocalMusic:
             job = await self._gateway.submit(
                 request,
                 account=self._account.name,
+                key_id=self._key_id,
                 generation_id=request_id,
                 beta_channel=self._account.beta,
                 wait_s=0.0,
@@ -116,9 +122,12 @@ class LocalMusic:
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
         """As ``POST /v1/music/generate/{id}/cancel``."""
-        with _as_answers():
+        with _as_answers() as request_id:
             job = await self._find(job_id)
-            return self._render(await self._gateway.cancel(job.id, account=self._account.name))
+            cancelled = await self._gateway.cancel(
+                job.id, account=self._account.name, key_id=self._key_id, request_id=request_id
+            )
+            return self._render(cancelled)
 
     async def models(self) -> dict[str, Any]:
         """As ``GET /v1/music/models``."""
@@ -129,7 +138,7 @@ class LocalMusic:
         self, job_id: str, index: int, wanted: str | None, *, max_bytes: int, sink: Path | None = None
     ) -> Audio:
         """As ``GET /v1/music/generate/{id}/audio/{index}``."""
-        with _as_answers():
+        with _as_answers() as request_id:
             job = await self._find(job_id)
             kept = await kept_audio(self._gateway, job, index, wanted)
             track = next(track for track in job.tracks if track.index == index)
@@ -141,6 +150,8 @@ class LocalMusic:
             elif kept.size_bytes <= max_bytes:
                 async with aclosing(self._gateway.read_audio(kept, 0, kept.size_bytes)) as pieces:
                     content = b"".join([piece async for piece in pieces])
+            if sink is not None or content is not None:  # else the caller opens the link
+                self._audit.downloaded(job, index, key_id=self._key_id, request_id=request_id)
             return Audio(
                 name=file_name(job.id, index, kept.content_type),
                 content_type=kept.content_type,

@@ -21,6 +21,7 @@ from musicgate.web.body import parse_json, read_body
 from musicgate.web.connection import CORS, while_connected
 from musicgate.web.events import STALL_S
 from musicgate.web.local_music import LocalMusic
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -110,7 +111,8 @@ class McpRoutes:
             with self._waits.hold(account.name):
                 yield
 
-        return LocalMusic(self._gateway, account, self._jobs.links(request), waiting)
+        links, key_id = self._jobs.links(request), request[STATE].key_id
+        return LocalMusic(self._gateway, account, links, key_id=key_id, waiting=waiting)
 
     async def _started(self) -> HttpEndpoint:
         """Return the SDK's application, started by the first request.

@@ -45,6 +45,8 @@ FILLED = {
     "token": "x",
     "name": "job",
     "file": "docs.js",
+    "account": "unknown",
+    "key_id": "x",
 }
 #: Routes that need no key.
 PUBLIC = ("/llms.txt", "/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")

@@ -107,6 +107,9 @@ async def test_an_agent_makes_a_song_as_a_task_and_gets_its_audio(server: Runnin
             late = await send_task(client.session, "tasks/cancel", job_id)  # it need not have an effect
             assert late["resultType"] == "complete"
     assert len(calls.creates) == 1
+    job = await server.gateway.get(job_id)
+    assert job is not None
+    assert job.key_id == "file:test"
 
 
 async def test_a_client_of_an_earlier_revision_has_no_tasks_and_waits_by_a_tool(

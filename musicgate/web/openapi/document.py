@@ -38,6 +38,7 @@ _TAGS: Final = {
     "Agents": "For agents, and for clients of other APIs.",
     "Webhooks": "Messages to the account about the end of its jobs.",
     "Operation": "For operators and vendors.",
+    "Administration": "Accounts and keys, for administrators.",
     "Description": "What tools read.",
     "Aliases": "The same below `/v1/music/generations`.",
 }
@@ -166,7 +167,7 @@ def _operation(operation: Operation, path: str, alias: str, *, needs_key: bool) 
             "content": {"application/json": content},
         }
     statuses = {*OF_EVERY_ROUTE, *operation.errors}
-    if operation.access in {Access.KEY, Access.LINK}:
+    if operation.access in {Access.KEY, Access.LINK, Access.ADMIN}:
         statuses.update(OF_A_KEY)
     responses = {status: _answer(answer) for status, answer in operation.answers.items()}
     if operation.links:
@@ -206,7 +207,9 @@ def _schema(schema: str | Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameter(name: str) -> dict[str, Any]:
     place, text, schema = PARAMETERS[name]
-    described: dict[str, Any] = {"name": name, "in": place, "description": text, "schema": dict(schema)}
+    # Parameters of one name that mean other things elsewhere: `audit.limit`, `usage.format`.
+    shown = name.rpartition(".")[2]
+    described: dict[str, Any] = {"name": shown, "in": place, "description": text, "schema": dict(schema)}
     if schema.get("type") == "array":
         described |= {"style": "form", "explode": False}
     return described

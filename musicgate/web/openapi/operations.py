@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from musicgate.web.openapi.admin_operations import ADMIN_OPERATIONS
 from musicgate.web.openapi.agent_operations import AGENT_OPERATIONS
 from musicgate.web.openapi.operation import Access, Answer, Operation
+from musicgate.web.openapi.operator_operations import OPERATOR_OPERATIONS
 
 #: Stands for the path of the collection, of which there are two.
 JOBS: Final = "{jobs}"
@@ -355,4 +357,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: Answer(text="They can.", content={_JSON: "Readiness"})},
     ),
     **AGENT_OPERATIONS,
+    **OPERATOR_OPERATIONS,
+    **ADMIN_OPERATIONS,
 }
