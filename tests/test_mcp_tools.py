@@ -241,9 +241,12 @@ async def test_arguments_that_break_a_schema_are_named_and_nothing_is_asked(
     assert (api.created, api.waits) == ([], [])
 
 
-async def test_numbers_that_are_not_json_are_refused() -> None:
-    arguments = {**SONG, "suno": {"styleWeight": float("nan")}, "idempotency_key": "k", "max_price_usd": None}
+@pytest.mark.parametrize(
+    "wrong", [{"suno": {"styleWeight": float("nan")}}, {"title": "\ud800"}, {"idempotency_key": "\udfff"}]
+)
+async def test_what_is_not_json_in_utf_8_is_refused(wrong: dict[str, Any]) -> None:
     api = PlayedApi()
+    arguments = {**SONG, "idempotency_key": "k", "max_price_usd": None, **wrong}
     assert error_of(await call(api, "make_music", arguments))["error"] == "invalid_json"
     assert api.created == []
 

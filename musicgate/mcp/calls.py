@@ -181,16 +181,15 @@ def checked(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     tool = tools()[name]
     own = tool.own["properties"]
     given = dict(arguments)
+    try:
+        # The SDK reads NaN, Infinity and halves of characters, none of which a vendor can be sent.
+        json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        message = "the arguments hold a number or a text that is not JSON in UTF-8, or are nested too deeply"
+        raise RequestError("invalid_json", message) from exc
     _validator(name).check(
         {key: value for key, value in given.items() if key in own} if tool.takes_request else given
     )
-    try:
-        # The readers of JSON of the SDK take NaN and Infinity, which no vendor can be sent.
-        json.dumps(given, allow_nan=False)
-    except (ValueError, RecursionError) as exc:
-        raise RequestError(
-            "invalid_json", "the arguments hold a number that is not JSON, or are too deep"
-        ) from exc
     return given
 
 
