@@ -34,7 +34,7 @@ def audio_uri(job_id: str, index: int, wanted: str | None) -> str:
 
 
 def read_audio_uri(uri: str) -> AudioResource | None:
-    """Read the URI of a track's audio; None if it is none."""
+    """Read the URI of a track's audio; None for any other."""
     found = _AUDIO.fullmatch(uri)
     if found is None or (found[3] is not None and found[3] not in FORMATS):
         return None

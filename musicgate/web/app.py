@@ -13,7 +13,7 @@ from musicgate.gateway import account_book, operation_of
 from musicgate.plugin import write_json
 from musicgate.web.admin import admin_routes
 from musicgate.web.audio import AudioRoutes
-from musicgate.web.audio_doors import AudioDoors
+from musicgate.web.audio_creates import AudioCreateRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.capacity import Capacity
 from musicgate.web.errors import envelope_response
@@ -88,7 +88,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
         for part in (music, jobs, events, audio, waveforms, live_streams):
             app.add_routes(part.routes(base))
     app.add_routes(music.other_routes())
-    app.add_routes(AudioDoors(gateway, music, job_resource, files).routes())
+    app.add_routes(AudioCreateRoutes(gateway, music, job_resource, files).routes())
     app.add_routes(McpRoutes(gateway, accounts, job_resource, timeouts, waits).routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))

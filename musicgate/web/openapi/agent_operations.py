@@ -25,7 +25,9 @@ _OF_THE_JOB: Final = (
 )
 
 
-def _audio_door(name: str, summary: str, text: str, body: str, example: Mapping[str, Any]) -> Operation:
+def _create_with_audio(
+    name: str, summary: str, text: str, body: str, example: Mapping[str, Any]
+) -> Operation:
     """A create call that is answered with audio."""
     return Operation(
         id=name,
@@ -69,14 +71,14 @@ def _message(text: str) -> Answer:
 
 
 AGENT_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
-    ("POST", "/v1/audio/music"): _audio_door(
+    ("POST", "/v1/audio/music"): _create_with_audio(
         "makeAudio",
         "Create a job, and answer with its audio",
         "The same as generateMusic, but for the answer.",
         "MusicRequest",
         _SONG,
     ),
-    ("POST", "/v1/audio/speech"): _audio_door(
+    ("POST", "/v1/audio/speech"): _create_with_audio(
         "makeSpeech",
         "The same with the names of a speech request",
         "For clients of speech APIs: `input` is the prompt, `response_format` the format.",

@@ -1,7 +1,7 @@
 """``POST /v1/audio/music`` and ``/v1/audio/speech``: create calls that are answered with audio.
 
-They are doors to the same job, for clients of other APIs: admission, limits, idempotency and errors are those
-of ``POST /v1/music/generate``, by the same code. Only what they take and what they answer differs.
+They are for clients of other APIs. Admission, limits, idempotency and errors are those of
+``POST /v1/music/generate``, by the same code. Only what they take and what they answer differs.
 
 **Source** of ``speech``: platform.openai.com/docs/api-reference/audio/createSpeech, November 2026: ``model``,
 ``input``, ``voice`` (required), ``response_format`` (mp3, opus, aac, flac, wav, pcm), ``instructions``,
@@ -57,7 +57,7 @@ _ANY: Final = frozenset({"*/*", "audio/*", "application/octet-stream", "applicat
 _SPEECH_NAMES: Final = {"input": "prompt", "response_format": "format"}
 
 
-class AudioDoors:
+class AudioCreateRoutes:
     """Handlers of the two routes."""
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from musicgate.errors import RequestError
-from musicgate.web.audio_doors import accepted_format, as_music_request
+from musicgate.web.audio_creates import accepted_format, as_music_request
 from tests.e2e.running_server import TIMEOUT_S, UNFINISHED, decoded_s, song
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ async def test_the_answer_is_the_audio_with_the_job_and_its_cost(server: Running
 
 async def test_a_key_is_shared_with_the_create_route(server: RunningServer) -> None:
     with server.vendor_calls("suno_kie") as calls:
-        created = await server.create(song(), Idempotency_Key="door-1")
-        reply = await ask(server, MUSIC, song(), Idempotency_Key="door-1")
-        other = await ask(server, MUSIC, song(title="another"), Idempotency_Key="door-1")
+        created = await server.create(song(), Idempotency_Key="audio-1")
+        reply = await ask(server, MUSIC, song(), Idempotency_Key="audio-1")
+        other = await ask(server, MUSIC, song(title="another"), Idempotency_Key="audio-1")
     assert (reply.status, reply.headers["Idempotency-Replayed"]) == (200, "true")
     assert reply.headers["X-Gateway-Music-Id"] == created.body["id"]
     assert other.error == (422, "validation_error", "idempotency_key_reused")
@@ -105,7 +105,7 @@ async def test_accept_chooses_the_format(server: RunningServer) -> None:
     assert own.headers["Content-Type"] == "audio/mpeg"
 
 
-async def test_a_door_that_waits_counts_as_a_waiting_request(open_server: OpenServer) -> None:
+async def test_a_create_that_waits_for_audio_counts_as_a_waiting_request(open_server: OpenServer) -> None:
     limits = {"max_waiting_requests": 1, "max_waiting_requests_per_account": 1}
     async with open_server(server=limits) as server:
         waiting = asyncio.create_task(ask(server, MUSIC, UNFINISHED))
