@@ -44,6 +44,8 @@ class LocalMusic:
     Args:
         links: makes the links to what we keep.
         key_id: id of the API key of the caller; "" = there is none.
+        request_id: id of the one HTTP request that the calls are for; None makes one for each call.
+        created: is called with the id of a job that was made, or found by its idempotency key.
         waiting: is entered while a call waits for a job; may refuse.
     """
 
@@ -54,6 +56,8 @@ class LocalMusic:
         links: Links,
         *,
         key_id: str = "",
+        request_id: str | None = None,
+        created: Callable[[str], None] = lambda _: None,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._gateway = gateway
@@ -61,19 +65,21 @@ class LocalMusic:
         self._links = links
         self._waiting = waiting
         self._key_id = key_id
+        self._request_id = request_id
+        self._created = created
         self._ends = views.AudioEnd(account_book(gateway).retention_of)
         self._audit = operation_of(gateway).audit
 
     async def plan(self, body: dict[str, Any]) -> dict[str, Any]:
         """As ``POST /v1/music/plan``."""
-        with _as_answers() as request_id:
+        with _as_answers(self._request_id) as request_id:
             request = await self._read(body)
             plan = self._gateway.plan(request, account=self._account.name, beta_channel=self._account.beta)
             return _plain(views.render_plan(request, plan, request_id))
 
     async def create(self, body: dict[str, Any], key: str) -> Created:
         """As ``POST /v1/music/generate`` with ``Idempotency-Key`` and ``Prefer: wait=0``."""
-        with _as_answers() as request_id:
+        with _as_answers(self._request_id) as request_id:
             request = await self._read(body)
             job = await self._gateway.submit(
                 request,
@@ -84,6 +90,7 @@ class LocalMusic:
                 wait_s=0.0,
                 idempotency=IdempotencyKey.of(key, body, CREATE_SCOPE),
             )
+            self._created(job.id)
             refusal = refusal_of(job)
             if refusal is not None:
                 raise ApiError(views.render_refusal(request_id, refusal, job).body)
@@ -91,7 +98,7 @@ class LocalMusic:
 
     async def job(self, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
         """As ``GET /v1/music/generate/{id}`` with ``Prefer: wait``."""
-        with _as_answers():
+        with _as_answers(self._request_id):
             job = await self._find(job_id)
             if wait_s and not job.state.is_final:
                 with self._waiting():
@@ -102,7 +109,7 @@ class LocalMusic:
         self, states: Sequence[str], model: str | None, limit: int, cursor: str | None
     ) -> dict[str, Any]:
         """As ``GET /v1/music/generate``."""
-        with _as_answers():
+        with _as_answers(self._request_id):
             query = JobQuery(
                 states=tuple(JobState(state) for state in states),
                 model=model,
@@ -122,7 +129,7 @@ class LocalMusic:
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
         """As ``POST /v1/music/generate/{id}/cancel``."""
-        with _as_answers() as request_id:
+        with _as_answers(self._request_id) as request_id:
             job = await self._find(job_id)
             cancelled = await self._gateway.cancel(
                 job.id, account=self._account.name, key_id=self._key_id, request_id=request_id
@@ -138,7 +145,7 @@ class LocalMusic:
         self, job_id: str, index: int, wanted: str | None, *, max_bytes: int, sink: Path | None = None
     ) -> Audio:
         """As ``GET /v1/music/generate/{id}/audio/{index}``."""
-        with _as_answers() as request_id:
+        with _as_answers(self._request_id) as request_id:
             job = await self._find(job_id)
             kept = await kept_audio(self._gateway, job, index, wanted)
             track = next(track for track in job.tracks if track.index == index)
@@ -208,13 +215,13 @@ class LocalMusic:
 
 
 @contextmanager
-def _as_answers() -> Iterator[str]:
+def _as_answers(given_id: str | None) -> Iterator[str]:
     """Turn errors into those of the API, with the id of the request.
 
     Raises:
         ApiError: what the block raised, rendered as HTTP shows it.
     """
-    request_id = new_id("G-")
+    request_id = given_id or new_id("G-")
     try:
         yield request_id
     except MusicgateError as error:

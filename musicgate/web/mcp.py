@@ -111,8 +111,20 @@ class McpRoutes:
             with self._waits.hold(account.name):
                 yield
 
-        links, key_id = self._jobs.links(request), request[STATE].key_id
-        return LocalMusic(self._gateway, account, links, key_id=key_id, waiting=waiting)
+        state = request[STATE]
+
+        def created(job_id: str) -> None:
+            state.job_id = job_id
+
+        return LocalMusic(
+            self._gateway,
+            account,
+            self._jobs.links(request),
+            key_id=state.key_id,
+            request_id=state.generation_id,
+            created=created,
+            waiting=waiting,
+        )
 
     async def _started(self) -> HttpEndpoint:
         """Return the SDK's application, started by the first request.

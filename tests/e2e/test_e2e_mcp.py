@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import logging
 import os
 import sys
 from contextlib import asynccontextmanager
@@ -185,6 +186,18 @@ async def test_nonsense_is_an_error_of_the_protocol(
         reply = await post(server, body, **headers)
     assert (reply.status, reply.body["error"]["code"]) == (status, code)
     assert calls.creates == []
+
+
+async def test_the_log_of_requests_names_the_job_that_an_agent_made(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "musicgate.web.request_log")
+    reply = await post(server, message("tools/call", name="make_music", arguments=make("log-1")))
+    job = await server.gateway.get(reply.body["result"]["taskId"])
+    assert job is not None
+    (line,) = [record.getMessage() for record in caplog.records if "/mcp" in record.getMessage()]
+    assert job.id in line
+    assert job.generation_id in line
 
 
 async def test_wrong_arguments_are_an_answer_that_an_agent_can_mend(server: RunningServer) -> None:
