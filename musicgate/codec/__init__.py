@@ -6,7 +6,7 @@ jsonschema, and, beside `settings`, of cattrs. Start with `schema` (what a reque
 `converter`.
 """
 
-from musicgate.codec.request import read_request
+from musicgate.codec.request import read_request, write_request
 from musicgate.codec.request_bounds import known_part
 from musicgate.codec.schema import (
     SchemaValidator,
@@ -18,6 +18,7 @@ from musicgate.codec.stored import (
     doc_bytes,
     dump_delivery,
     dump_event,
+    dump_events,
     dump_job,
     load_delivery,
     load_event,
@@ -31,6 +32,7 @@ __all__ = [
     "doc_bytes",
     "dump_delivery",
     "dump_event",
+    "dump_events",
     "dump_job",
     "known_part",
     "load_delivery",
@@ -38,4 +40,5 @@ __all__ = [
     "load_job",
     "option_blocks",
     "read_request",
+    "write_request",
 ]

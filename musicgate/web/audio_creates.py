@@ -108,7 +108,8 @@ class AudioCreateRoutes:
             response.headers.update(headers)
             return response
         if job.state is not JobState.COMPLETED:
-            answer = self._jobs.respond(request, job, self._jobs.render(request, job), headers).web_response()
+            links = self._jobs.links(request)
+            answer = self._jobs.respond(job, links, self._jobs.render(job, links), headers).web_response()
             answer.set_status(202)
             return answer
         track = next((track for track in job.tracks if track.is_visible and track.has_audio), None)

@@ -75,7 +75,8 @@ class JobRoutes:
         job = await self._gateway.cancel(
             job.id, account=account.name, key_id=state.key_id, request_id=state.generation_id
         )
-        return self._jobs.respond(request, job, self._jobs.render(request, job))
+        links = self._jobs.links(request)
+        return self._jobs.respond(job, links, self._jobs.render(job, links))
 
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE .../{music_id}``: cancel a job if it is open, then delete it with its audio."""

@@ -120,9 +120,10 @@ class MusicRoutes:
             response = refusal_response(request[STATE].generation_id, submitted.refusal, job)
             response.headers.update(headers)
             return response
+        links = self._jobs.links(request)
         answer = views.render_created(
             job,
-            self._jobs.links(request),
+            links,
             self._gateway.masker(job),
             ends=self._jobs.ends,
             # Only for the seconds that it may be expected to make.
@@ -130,7 +131,7 @@ class MusicRoutes:
             generation_ms=round((time.perf_counter() - started) * 1000),
             with_routing=submitted.explain,
         )
-        return self._jobs.respond(request, job, answer, headers)
+        return self._jobs.respond(job, links, answer, headers)
 
     async def submit(
         self,
@@ -208,7 +209,8 @@ class MusicRoutes:
             return self._jobs.not_modified(request, job, headers)
         if job.state.is_final:
             return self._jobs.respond_finished(request, job, headers)
-        return self._jobs.respond(request, job, self._jobs.render(request, job), headers)
+        links = self._jobs.links(request)
+        return self._jobs.respond(job, links, self._jobs.render(job, links), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
         """``GET /v1/music/generate/``: 400, the id is missing."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from musicgate.model import AttemptOutcome, FailureClass, JobState
 
 if TYPE_CHECKING:
     from musicgate.model import Failure, Job
+
+
+#: Bound once, for each create: on Python 3.11 a member by the name of its class is a slow look-up.
+_FAILED: Final = JobState.FAILED
+_ACCEPTED: Final = AttemptOutcome.ACCEPTED
+_UNKNOWN: Final = AttemptOutcome.UNKNOWN
 
 
 def refusal_of(job: Job) -> Failure | None:
@@ -18,10 +24,10 @@ def refusal_of(job: Job) -> Failure | None:
     answers with the queued job instead.
     """
     attempt, failure = job.attempt, job.failure
-    if job.state is JobState.FAILED:
-        accepted = attempt is not None and attempt.outcome is AttemptOutcome.ACCEPTED
+    if job.state is _FAILED:
+        accepted = attempt is not None and attempt.outcome is _ACCEPTED
         was_cancelled = failure is not None and failure.reason is FailureClass.CANCELLED
         return None if accepted or was_cancelled else failure
-    if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
+    if attempt is None or attempt.outcome is not _UNKNOWN or attempt.failure is None:
         return None
     return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
