@@ -132,6 +132,7 @@ def _printable(error: click.ClickException, ctx: click.Context | None = None) ->
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(package_name="musicgate", prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks (same as MUSICGATE_TRACEBACK=1).")
 def cli(debug: bool) -> None:
     """One API for every music model: generate songs, or run the gateway."""
