@@ -49,7 +49,15 @@ IMPURE = frozenset(
 
 #: Library -> the modules of the core that may import it. A name covers the module and all below it.
 BORDERS = {
-    "aiohttp": ("cli.checks_here", "client", "emulation.mount", "http", "web", "webhooks.client"),
+    "aiohttp": (
+        "cli.checks_here",
+        "client",
+        "emulation.mount",
+        "http",
+        "mcp.remote",
+        "web",
+        "webhooks.client",
+    ),
     "asyncpg": ("engine.pgqueuer_run", "engine.pgqueuer_tables", "engine.pgqueuer_worker", "store"),
     "cattrs": ("codec", "settings"),
     "click": ("cli",),
@@ -57,6 +65,8 @@ BORDERS = {
     "jsonschema": ("codec.schema",),
     "jsonschema_rs": ("codec.schema",),
     "orjson": ("codec.stored", "planning.plan", "plugin.wire", "text.quick_json", "views.scalars"),
+    "mcp": ("mcp.sdk",),
+    "mcp_types": ("mcp.sdk",),
     "opentelemetry": ("tracing",),
     "pgqueuer": ("engine.pgqueuer_queries", "engine.pgqueuer_run", "engine.pgqueuer_tables"),
     "pluggy": ("hosting", "plugin.hooks"),

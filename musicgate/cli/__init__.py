@@ -41,6 +41,7 @@ COMMANDS = {
     "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
+    "mcp": ("mcp", "mcp", "Serve an agent by the Model Context Protocol (stdio)."),
     "emulate": ("emulate", "emulate", "Serve one emulated vendor, to test a client of it."),
     "providers": ("lists", "providers", "List the providers and whether they have a key."),
     "models": ("lists", "models", "List the models and their providers."),

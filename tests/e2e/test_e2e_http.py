@@ -49,7 +49,7 @@ FILLED = {
     "key_id": "x",
 }
 #: Routes that need no key.
-PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
+PUBLIC = ("/llms.txt", "/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 
