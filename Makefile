@@ -74,7 +74,7 @@ sdk-check: $(VENV)/.dev $(SDK)/.ready ## Run the official SDKs of ElevenLabs aga
 openapi-check: $(VENV)/.dev $(OPENAPI)/.ready ## Validate /openapi.json, generate clients and make songs: SCHEMATHESIS_S=600
 	@$(BIN)/python -m tests.openapi.run $(OPENAPI)/bin/python
 
-vendored: $(VENV)/.dev ## Fetch Swagger UI, and compare it with the files in the tree; RELEASE=5.36.0 takes that version
+vendored: $(VENV)/.dev ## Fetch the files of others, compare them with those in the tree; RELEASE=htm@3.1.1 takes that version
 	@$(BIN)/python -m tests.vendored $(RELEASE)
 
 format: $(VENV)/.dev ## Format the code, and fix what the linter can fix

@@ -13,6 +13,7 @@ from musicgate.plugin import write_json
 from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.capacity import Capacity
+from musicgate.web.console import ConsoleRoutes
 from musicgate.web.errors import envelope_response
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_resource import JobResource
@@ -93,6 +94,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     app.add_routes(MetricsRoute(gateway, accounts, log.durations, held, app[LOOP_LAG]).routes())
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
     app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())
+    app.add_routes(ConsoleRoutes().routes())
     return app
 
 

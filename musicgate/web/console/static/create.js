@@ -1,0 +1,27 @@
+// Send a create call so that it makes one song, whatever happens to the connection.
+import { LostError, call, idempotencyKey, lost } from "./api.js";
+
+// Returns the job. A lost call is repeated with its Idempotency-Key when the server is back.
+export async function create(body, { isStrict = false } = {}) {
+  const prefer = ["wait=0", ...(isStrict ? ["handling=strict"] : [])].join(", ");
+  const headers = { "Idempotency-Key": idempotencyKey(), Prefer: prefer };
+  for (;;) {
+    try {
+      return await call("v1/music/generate", { method: "POST", body, headers });
+    } catch (error) {
+      if (!(error instanceof LostError)) throw error;
+      await isBack();
+    }
+  }
+}
+
+function isBack() {
+  if (!lost.value) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = lost.subscribe((isLost) => {
+      if (isLost) return;
+      end();
+      resolve();
+    });
+  });
+}
