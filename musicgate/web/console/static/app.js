@@ -28,7 +28,7 @@ const MORE_VIEWS = [
 ];
 
 function App() {
-  const { parts, hash } = useStore(place);
+  const { parts } = useStore(place);
   const refusal = useStore(refused);
   const isLost = useStore(lost);
   const key = useStore(session);
@@ -48,7 +48,7 @@ function App() {
   const isShown = (found || able.size > 0) && !refusal;
   const views = [...(found ? VIEWS : []), ...MORE_VIEWS.filter(([name]) => able.has(name))];
   return html`
-    <a class="skip" href=${hash || "#/make"} onClick=${(event) => { event.preventDefault(); main.current.querySelector("h1")?.focus(); }}>To the content</a>
+    <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); main.current.querySelector("h1")?.focus(); }}>To the content</a>
     <header class="top">
       <a class="brand" href="#/make"><svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 10v4M7.5 6v12M12 3v18M16.5 7v10M21 10v4" /></svg>musicgate</a>
       ${isShown &&
@@ -60,7 +60,7 @@ function App() {
       ${key && isShown && html`<button class="quiet" onClick=${() => signIn("")}>Sign out</button>`}
     </header>
     <div role="status">${isLost && html`<p class="banner">The connection to the server is lost. Trying again …</p>`}</div>
-    <main ref=${main}>
+    <main id="content" ref=${main}>
       ${refusal
         ? html`<${SignIn} refusal=${key ? refusal : null} />`
         : found || able.has(view)

@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "./html.js";
 import { label, rates, span } from "./format.js";
 import { JSON_TYPES, neutralFields, optionBlocks } from "./request.js";
 
-const LONG_TEXTS = { prompt: 3, lyrics: 6, style: 2 };
+const LONG_TEXTS = { prompt: 3, lyrics: 4, style: 2 };
 const LIMITS = { prompt: "prompt_characters", lyrics: "lyrics_characters", style: "style_characters", title: "title_characters" };
 // Fields that need no ability of the model: the gateway converts.
 const ALWAYS = new Set(["format"]);

@@ -94,9 +94,10 @@ export function Player({ job, track }) {
   };
   const onLength = ({ currentTarget: { duration } }) => Number.isFinite(duration) && setLength(duration);
   const name = track.title || `Track ${track.index + 1}`;
+  const spoken = track.title ? `${name}, track ${track.index + 1}` : name;
 
   return html`
-    <section class="track" aria-label=${name}>
+    <div class="track" role="group" aria-label=${spoken}>
       <audio
         ref=${audio}
         preload=${isDone ? "metadata" : "none"}
@@ -109,7 +110,7 @@ export function Player({ job, track }) {
         onError=${onError}
       ></audio>
       <div class="deck">
-        <button class="play" onClick=${toggle} disabled=${!source} aria-label=${`${isPlaying ? "Pause" : "Play"} ${name}`}>
+        <button class="play" onClick=${toggle} disabled=${!source} aria-label=${`${isPlaying ? "Pause" : "Play"} ${spoken}`}>
           <svg viewBox="0 0 24 24" aria-hidden="true"><path d=${isPlaying ? "M7 5h4v14H7zM13 5h4v14h-4z" : "M8 5v14l11-7z"} /></svg>
         </button>
         <div class="track-text">
@@ -119,15 +120,19 @@ export function Player({ job, track }) {
         ${!isDone && source && html`<span class="live">Live</span>`}
         <span class="fine times">${clock(atS)} / ${isDone ? clock(shownS) : "…"}</span>
       </div>
-      ${isDone && html`<${Waveform} track=${track} audio=${audio} lengthS=${shownS} />`}
       ${isDone &&
-      html`<input
-        class="seek" type="range" min="0" max=${Math.max(1, Math.floor(shownS || 1))} step="1" value=${Math.floor(atS)}
-        onInput=${seek} aria-label=${`Position in ${name}`} aria-valuetext=${`${clock(atS)} of ${clock(shownS)}`}
-      />`}
-      ${error && html`<p class="error" role="alert">${error.message}</p>`}
-      ${isDone && final && html`<${Downloads} track=${track} link=${final} name=${name} />`}
-    </section>
+      html`
+        <div class="wave">
+          ${track.peaks_url && html`<${Waveform} track=${track} audio=${audio} lengthS=${shownS} />`}
+          <input
+            class="seek" type="range" min="0" max=${Math.max(1, Math.floor(shownS || 1))} step="1" value=${Math.floor(atS)}
+            onInput=${seek} aria-label=${`Position in ${spoken}`} aria-valuetext=${`${clock(atS)} of ${clock(shownS)}`}
+          />
+        </div>
+      `}
+      ${error && html`<p class=${isWanted.current ? "fine" : "error"} role="alert">${error.message}${isWanted.current && "; trying again"}</p>`}
+      ${isDone && final && html`<${Downloads} track=${track} link=${final} name=${spoken} />`}
+    </div>
   `;
 }
 

@@ -3,7 +3,7 @@ import { Store } from "./store.js";
 
 function read() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  return { parts: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query ?? ""), hash: location.hash };
+  return { parts: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query ?? "") };
 }
 
 export const place = new Store(read());

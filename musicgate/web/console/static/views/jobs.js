@@ -38,12 +38,10 @@ export function Jobs() {
             ([value, text]) => html`<label key=${value}><input type="radio" name="state" value=${value} checked=${state === value} onChange=${() => change("state", value)} /><span>${text}</span></label>`,
           )}
         </fieldset>
-        <label class="inline"><span class="unseen">Model</span>
-          <select value=${model} onChange=${(event) => change("model", event.currentTarget.value)}>
-            <option value="">Every model</option>
-            ${found.models.map((item) => html`<option key=${item.id} value=${item.id}>${item.id}</option>`)}
-          </select>
-        </label>
+        <select aria-label="Model" value=${model} onChange=${(event) => change("model", event.currentTarget.value)}>
+          <option value="">Every model</option>
+          ${found.models.map((item) => html`<option key=${item.id} value=${item.id}>${item.id}</option>`)}
+        </select>
       </div>
     <//>
     ${jobs.length > 0 &&
@@ -51,7 +49,7 @@ export function Jobs() {
     <${Problem} error=${error} />
     ${!jobs.length && !error && (isLoading ? html`<${Busy} />` : html`<${Empty}>No job here yet. <a href="#/make">Make a song</a><//>`)}
     ${hasMore && html`<${More} isLoading=${isLoading} onMore=${more} key=${jobs.length} />`}
-    ${jobs.length > 0 && html`<p class="fine end" role="status">${jobs.length} jobs shown${hasMore ? "" : ", these are all"}</p>`}
+    ${jobs.length > 0 && html`<p class="fine end" role="status">${jobs.length === 1 ? "1 job" : `${jobs.length} jobs`} shown${hasMore ? "" : ", there are no more"}</p>`}
   `;
 }
 
