@@ -172,7 +172,8 @@ def refresh(vendored: Vendored, version: str | None) -> bool:
 def main() -> int:
     """Compare all, or replace one."""
     if len(sys.argv) == 1:
-        return 0 if all([refresh(vendored, None) for vendored in VENDORED]) else 1
+        results = [refresh(vendored, None) for vendored in VENDORED]
+        return 0 if all(results) else 1
     name, _, version = sys.argv[1].rpartition("@")
     chosen = next((vendored for vendored in VENDORED if vendored.package == name), None)
     if chosen is None:

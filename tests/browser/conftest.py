@@ -21,7 +21,7 @@ from tests.e2e.running_server import (  # noqa: E402 - its asserts are rewritten
     running_server,
 )
 
-_SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="  # noqa: S105 - not a real one
+_SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
 
 
 @pytest.fixture(scope="session")
@@ -45,5 +45,3 @@ async def server(
     accounts = (Account(name="test", key=Secret(ACCOUNT_KEY), webhook_secret=Secret(_SECRET)),)
     async with running_server(tmp_path_factory.mktemp("console"), plugins, accounts=accounts) as started:
         yield started
-
-

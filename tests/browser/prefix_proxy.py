@@ -12,7 +12,9 @@ from aiohttp import web
 from tests.free_port import free_port
 
 PREFIX: Final = "/tools/music"
-_HOP_BY_HOP: Final = frozenset({"connection", "content-encoding", "content-length", "host", "transfer-encoding"})
+_HOP_BY_HOP: Final = frozenset(
+    {"connection", "content-encoding", "content-length", "host", "transfer-encoding"}
+)
 
 
 class PrefixProxy:

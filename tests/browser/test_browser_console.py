@@ -78,7 +78,9 @@ async def test_a_song_from_the_form_to_hearing_it(browser: Browser, server: Runn
 async def test_a_song_is_heard_while_it_is_made_and_cancelled(
     browser: Browser, server: RunningServer
 ) -> None:
-    async with console(browser, server.url, color_scheme="dark", viewport={"width": 390, "height": 844}) as tab:
+    async with console(
+        browser, server.url, color_scheme="dark", viewport={"width": 390, "height": 844}
+    ) as tab:
         await tab.sign_in()
         await tab.choose("suno/v5")
         await tab.field("Prompt").fill("rain [emulate stuck=TEXT_SUCCESS song_s=20 callbacks=off]")
@@ -103,7 +105,10 @@ async def test_what_a_vendor_says_is_text_and_never_markup(browser: Browser, ser
             {
                 "model": "suno/v5",
                 "provider": {"only": ["suno_kie"]},
-                **{"title": MARKUP, "style": "rain", "lyrics": MARKUP, "instrumental": False},
+                "title": MARKUP,
+                "style": "rain",
+                "lyrics": MARKUP,
+                "instrumental": False,
             }
         )
         assert named["output"][0]["title"] == MARKUP
@@ -192,7 +197,9 @@ async def test_a_thousand_jobs_are_scrolled_and_filtered(browser: Browser, serve
     for number in range(1000):
         job = ended(make_job(f"music_{number:026}", account="test", age_s=1000 - number))
         changed = {"metadata": {"prompt": f"rain {number}"}}
-        job = attrs.evolve(job, request=attrs.evolve(job.request, **changed), updated_at=NOW + timedelta(seconds=number))
+        job = attrs.evolve(
+            job, request=attrs.evolve(job.request, **changed), updated_at=NOW + timedelta(seconds=number)
+        )
         if number % 10 == 0:
             job = attrs.evolve(job, state=JobState.FAILED)
         await store.add(job, [])

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _PACKAGE: Final = "musicgate.web.console"
 _PAGE: Final = "static/index.html"
 _MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-#: No inline script and no other server, but for audio of vendors that is not kept here. The waveform is drawn in a
-#: shadow tree with a style element of its own, which the nonce allows.
+#: No inline script and no other server, but for audio of vendors that is not kept here. The waveform is drawn
+#: in a shadow tree with a style element of its own, which the nonce allows.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
     "media-src 'self' https: http:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
