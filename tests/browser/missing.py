@@ -1,4 +1,4 @@
-"""What is said where there is no browser; without Playwright, which `tests/conftest.py` must not import."""
+"""What is said where there is no browser. `tests/conftest.py` imports it, so it must not need Playwright."""
 
 from typing import Final
 

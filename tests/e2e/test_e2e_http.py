@@ -45,9 +45,10 @@ FILLED = {
     "token": "x",
     "name": "job",
     "file": "docs.js",
+    "path": "app.js",
 }
 #: Routes that need no key.
-PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
+PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/console", "/v1/schemas/", "/v1/callbacks/")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 

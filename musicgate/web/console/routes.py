@@ -1,4 +1,4 @@
-"""The routes ``/console`` and ``/console/{path}``; they need no key, as they show nothing of an account."""
+"""The routes of the console, which need no key: they show nothing of an account."""
 
 from __future__ import annotations
 

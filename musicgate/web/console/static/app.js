@@ -35,7 +35,8 @@ function App() {
   const found = useStore(catalogue);
   const able = useStore(abilities);
   const error = useCatalogue(key, isLost);
-  const view = parts[0] ?? "make";
+  // server.admin_key has no account: all that it can do is in one view.
+  const view = parts[0] ?? (found || !able.has("keys") ? "make" : "keys");
   const main = useRef(null);
   const isFirst = useRef(true);
   // A new view begins at its heading, for the keyboard and for screen readers.

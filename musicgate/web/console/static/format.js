@@ -5,8 +5,11 @@ const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "sh
 const timeOnly = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const METERS = { requests: "request", output_audio_count: "track", output_audio_seconds: "s" };
 
+// An exact amount, with cents at least.
 export function dollars(text) {
-  return text === undefined || text === null ? null : `$${text}`;
+  if (text === undefined || text === null) return null;
+  const [whole, rest = ""] = String(text).split(".");
+  return `$${whole}.${rest.padEnd(2, "0")}`;
 }
 
 export function costOf(job) {
@@ -19,7 +22,7 @@ export function rates(pricing) {
   return pricing
     .map((rule) => {
       const unit = METERS[rule.meter] ?? rule.meter;
-      return `$${rule.price_per_unit} per ${rule.unit_size === 1 ? unit : `${rule.unit_size} ${unit}`}`;
+      return `${dollars(rule.price_per_unit)} per ${rule.unit_size === 1 ? unit : `${rule.unit_size} ${unit}`}`;
     })
     .join(" + ");
 }

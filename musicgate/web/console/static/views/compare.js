@@ -2,7 +2,7 @@
 import { catalogue, firstModel, labelOf, offersOf } from "../catalogue.js";
 import { create } from "../create.js";
 import { ModelFields, NeutralFields } from "../form.js";
-import { costOf, isOpen, span } from "../format.js";
+import { costOf, dollars, isOpen, span } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Busy, Elapsed, Heading, Problem, Status, elapsedOf } from "../parts.js";
 import { Plan, usePlan } from "../plan.js";
@@ -46,7 +46,7 @@ export function Compare() {
   const messages = { errors: messagesByField(places, isShown), warnings: messagesByField(warnings, isShown) };
 
   const prices = plans.map(({ plan, error }) => (isBegun && !error ? plan?.candidates[0]?.price?.total_nanos : undefined));
-  const total = prices.every(Number.isFinite) ? ` for $${(prices[0] + prices[1]) / 1e9}` : "";
+  const total = prices.every(Number.isFinite) ? ` for ${dollars((prices[0] + prices[1]) / 1e9)}` : "";
 
   const submit = async (event) => {
     event.preventDefault();
@@ -129,7 +129,7 @@ function Verdict({ jobs, found }) {
     ["Cost", (job) => costOf(job) ?? (isOpen(job) ? "…" : job.error?.may_have_cost === false ? "nothing" : "not known"), (job) => job.usage?.pricing_breakdown?.total_nanos],
     ["Time", (job) => html`<${Elapsed} job=${job} />`, (job) => (isOpen(job) ? undefined : elapsedOf(job, 0))],
     ["Audio", (job) => (job.usage?.output_audio_seconds ? `${job.output.length} × ${span(job.usage.output_audio_seconds / job.output.length)}` : isOpen(job) ? "…" : "–")],
-    ["Loudness", (job) => { const said = job.output?.[0]?.audio?.loudness_lufs; return said === undefined ? (isOpen(job) ? "…" : "–") : `${said.toFixed(1)} LUFS`; }],
+    ["Loudness", (job) => { const said = job.output?.[0]?.audio?.loudness_lufs; return said === undefined ? (isOpen(job) ? "…" : "–") : `${said.toFixed(1).replace("-", "−")} LUFS`; }],
   ];
   const isBest = (value, at) => {
     const figures = jobs.map((job) => (job?.status === "completed" && value ? value(job) : undefined));

@@ -8,6 +8,12 @@ import { Busy, Empty, Heading, Problem } from "../parts.js";
 import { messagesByField, placesOf } from "../request.js";
 
 const FIELDS = new Set(["account", "name"]);
+const ACCOUNT_FIELDS = [
+  ["name", "Name", null],
+  ["requests_per_minute", "Creates a minute", "Empty: the server’s limit"],
+  ["max_open_jobs", "Open jobs", "Empty: the server’s limit"],
+  ["max_usd_per_day", "Dollars a day", "Empty: the server’s limit"],
+];
 const KIND = { active: "completed", expired: "cancelled", revoked: "failed" };
 
 export function Keys() {
@@ -28,7 +34,8 @@ export function Keys() {
     ${!data && !error && html`<${Busy} />`}
     ${data &&
     html`
-      <${MakeKey} accounts=${accounts.data} onMade=${show} />
+      <${MakeKey} accounts=${accounts.data.filter((account) => account.source === "store")} onMade=${show} />
+      <${MakeAccount} onMade=${reload} />
       ${keys.data.length === 0 && html`<${Empty}>No key has been made yet. Keys of the settings file are not listed.<//>`}
       ${keys.data.length > 0 &&
       html`
@@ -58,27 +65,29 @@ function NewKey({ made, onDone }) {
 }
 
 function MakeKey({ accounts, onMade }) {
-  const [values, setValues] = useState({ account: accounts[0]?.name ?? "", name: "", isAdmin: false });
+  const [values, setValues] = useState({ account: null, name: "", isAdmin: false });
+  const account = values.account ?? accounts[0]?.name;
   const [error, setError] = useState(null);
   const set = (name) => (event) => setValues({ ...values, [name]: event.currentTarget.value });
   const submit = async (event) => {
     event.preventDefault();
     try {
-      onMade(await call("v1/admin/keys", { method: "POST", body: { account: values.account, name: values.name, is_admin: values.isAdmin } }));
+      onMade(await call("v1/admin/keys", { method: "POST", body: { account, name: values.name, is_admin: values.isAdmin } }));
       setError(null);
-      setValues({ ...values, name: "" });
+      setValues({ ...values, name: "", isAdmin: false });
     } catch (failed) {
       setError(failed);
     }
   };
   const isShown = (name) => FIELDS.has(name);
   const errors = messagesByField(placesOf(error, isShown), isShown);
+  if (!accounts.length) return html`<${Empty}>A key belongs to an account. Make one first: keys for accounts of the settings file stand in that file.<//>`;
   return html`
     <form class="card" onSubmit=${submit} novalidate>
       <h2>Make a key</h2>
       <div class="grid">
         <${Field} name="account" title="Account" errors=${errors.get("account")}>
-          ${(props) => html`<select ...${props} value=${values.account} onChange=${set("account")}>${accounts.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`}
+          ${(props) => html`<select ...${props} value=${account} onChange=${set("account")}>${accounts.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`}
         <//>
         <${Field} name="name" title="Name" hint="What it is for" errors=${errors.get("name")}>
           ${(props) => html`<input ...${props} type="text" autocomplete="off" value=${values.name} onInput=${set("name")} />`}
@@ -87,6 +96,43 @@ function MakeKey({ accounts, onMade }) {
       <label class="check"><input type="checkbox" checked=${values.isAdmin} onChange=${(event) => setValues({ ...values, isAdmin: event.currentTarget.checked })} /> It is an administrator’s</label>
       ${errors.get("") && html`<${Problem} error=${error} />`}
       <button class="primary" type="submit">Make a key</button>
+    </form>
+  `;
+}
+
+// An account with limits of its own; a number that cannot be read is sent as it is, to be refused by the server.
+function MakeAccount({ onMade }) {
+  const [values, setValues] = useState({});
+  const [error, setError] = useState(null);
+  const submit = async (event) => {
+    event.preventDefault();
+    const given = Object.entries(values).filter(([, text]) => text !== "");
+    const body = Object.fromEntries(given.map(([name, text]) => [name, name === "name" || Number.isNaN(Number(text)) ? text : Number(text)]));
+    try {
+      await call("v1/admin/accounts", { method: "POST", body });
+      setError(null);
+      setValues({});
+      onMade();
+    } catch (failed) {
+      setError(failed);
+    }
+  };
+  const isShown = (name) => ACCOUNT_FIELDS.some(([field]) => field === name);
+  const errors = messagesByField(placesOf(error, isShown), isShown);
+  return html`
+    <form class="card" onSubmit=${submit} novalidate>
+      <h2>Make an account</h2>
+      <div class="grid">
+        ${ACCOUNT_FIELDS.map(
+          ([name, title, hint]) => html`
+            <${Field} key=${name} name="account-${name}" title=${title} hint=${hint} errors=${errors.get(name)}>
+              ${(props) => html`<input ...${props} type="text" inputmode=${name === "name" ? undefined : "decimal"} autocomplete="off" value=${values[name] ?? ""} onInput=${(event) => setValues({ ...values, [name]: event.currentTarget.value })} />`}
+            <//>
+          `,
+        )}
+      </div>
+      ${errors.get("") && html`<${Problem} error=${error} />`}
+      <button type="submit">Make an account</button>
     </form>
   `;
 }

@@ -1,7 +1,7 @@
 // What was used: by day, model, provider or key; of the own account, for administrators of all.
 import { isAdmin } from "../admin.js";
 import { call } from "../api.js";
-import { label, span } from "../format.js";
+import { dollars, label, span } from "../format.js";
 import { html, useState } from "../html.js";
 import { useLoaded } from "../loading.js";
 import { Busy, Empty, Heading, Problem } from "../parts.js";
@@ -54,6 +54,6 @@ function Figures({ of }) {
     <td>${of.completed}</td>
     <td>${of.failed}</td>
     <td>${of.audio_seconds ? span(of.audio_seconds) : "–"}</td>
-    <td>$${of.cost_usd}${of.unpriced_jobs > 0 && html` <span class="fine">and ${of.unpriced_jobs} without a price</span>`}</td>
+    <td>${dollars(of.cost_usd)}${of.unpriced_jobs > 0 && html` <span class="fine">and ${of.unpriced_jobs} without a price</span>`}</td>
   `;
 }
