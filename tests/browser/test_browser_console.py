@@ -196,10 +196,8 @@ async def test_a_thousand_jobs_are_scrolled_and_filtered(browser: Browser, serve
     store = server.gateway._context.store
     for number in range(1000):
         job = ended(make_job(f"music_{number:026}", account="test", age_s=1000 - number))
-        changed = {"metadata": {"prompt": f"rain {number}"}}
-        job = attrs.evolve(
-            job, request=attrs.evolve(job.request, **changed), updated_at=NOW + timedelta(seconds=number)
-        )
+        asked = attrs.evolve(job.request, metadata={"prompt": f"rain {number}"})
+        job = attrs.evolve(job, request=asked, updated_at=NOW + timedelta(seconds=number))
         if number % 10 == 0:
             job = attrs.evolve(job, state=JobState.FAILED)
         await store.add(job, [])

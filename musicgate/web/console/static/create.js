@@ -1,7 +1,8 @@
 // Send a create call so that it makes one song, whatever happens to the connection.
 import { LostError, call, idempotencyKey, lost } from "./api.js";
 
-// Returns the job. A lost call is repeated with its Idempotency-Key when the server is back.
+// Returns the job. A lost call is repeated with its Idempotency-Key when the server is back, also if another view
+// is shown by then.
 export async function create(body, { isStrict = false } = {}) {
   const prefer = ["wait=0", ...(isStrict ? ["handling=strict"] : [])].join(", ");
   const headers = { "Idempotency-Key": idempotencyKey(), Prefer: prefer };

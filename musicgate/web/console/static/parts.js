@@ -1,5 +1,5 @@
 // Small parts of the page that several views show.
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 import { isOpen, secondsBetween, span, statusOf } from "./format.js";
 
 export function Status({ job }) {
@@ -46,6 +46,18 @@ export function Heading({ title, children }) {
       ${children}
     </div>
   `;
+}
+
+// A reference to whether the part is still on the page.
+export function useIsShown() {
+  const isShown = useRef(true);
+  useEffect(() => {
+    isShown.current = true;
+    return () => {
+      isShown.current = false;
+    };
+  }, []);
+  return isShown;
 }
 
 export function Empty({ children }) {

@@ -4,7 +4,7 @@ import { create } from "../create.js";
 import { ModelFields, NeutralFields } from "../form.js";
 import { costOf, dollars, isOpen, span } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Busy, Elapsed, Heading, Problem, Status, elapsedOf } from "../parts.js";
+import { Busy, Elapsed, Heading, Problem, Status, elapsedOf, useIsShown } from "../parts.js";
 import { Plan, usePlan } from "../plan.js";
 import { buildRequest, emptyDraft, labelled, messagesByField, neutralFields, placesOf } from "../request.js";
 import { go } from "../router.js";
@@ -26,6 +26,7 @@ export function Compare() {
   const [refusals, setRefusals] = useState([null, null]);
   const [isSending, setSending] = useState(false);
   const form = useRef(null);
+  const isHere = useIsShown();
   const change = (changes) => {
     draft.set({ ...current, ...changes });
     setRefusals([null, null]);
@@ -56,6 +57,7 @@ export function Compare() {
     const comparison = crypto.getRandomValues(new Uint32Array(2)).join("");
     const made = await Promise.allSettled(sides.map(({ body }) => create(labelled(body, { comparison }))));
     const ids = made.map((result) => result.value?.id ?? result.reason?.musicId);
+    if (!isHere.current) return undefined;
     if (ids.every(Boolean)) return go(`compare/${ids.join("/")}`);
     setRefusals(made.map((result) => result.reason ?? null));
     setSending(false);

@@ -167,6 +167,7 @@ export function Cancel({ job, onDone }) {
       await call(`${pathOf(job.id)}/cancel`, { method: "POST" });
       setError(null);
       setAsking(false);
+      document.querySelector("h1")?.focus(); // the button is gone
     } catch (failed) {
       setError(failed);
     }

@@ -3,7 +3,7 @@ import { catalogue, firstModel, offersOf } from "../catalogue.js";
 import { create } from "../create.js";
 import { Field, ModelFields, NeutralFields, VendorOptions } from "../form.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Heading, Problem } from "../parts.js";
+import { Heading, Problem, useIsShown } from "../parts.js";
 import { Plan, priceOf, usePlan } from "../plan.js";
 import { buildRequest, emptyDraft, labelled, messagesByField, neutralFields, optionBlocks, placesOf } from "../request.js";
 import { go } from "../router.js";
@@ -19,6 +19,7 @@ export function Make() {
   const [refusal, setRefusal] = useState(null);
   const [isSending, setSending] = useState(false);
   const form = useRef(null);
+  const isHere = useIsShown();
   const change = (changes) => {
     draft.set({ ...current, ...changes });
     setRefusal(null);
@@ -43,7 +44,7 @@ export function Make() {
     setRefusal(null);
     try {
       const job = await create(labelled(body), current);
-      go(`jobs/${job.id}`);
+      if (isHere.current) go(`jobs/${job.id}`);
     } catch (failed) {
       setRefusal(failed);
       setSending(false);
