@@ -26,6 +26,9 @@ SDK_CHECKS := plugins/elevenlabs/tests/sdk
 OPENAPI := $(VENV)/openapi
 OPENAPI_CHECKS := tests/openapi
 
+# The client in TypeScript, with its compiler and the generator of its types.
+CLIENT := clients/typescript
+
 # Variables that a caller may set: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
 PYTHON ?=
 PROMPT ?= Warm jazz trio with brushed drums
@@ -37,7 +40,7 @@ RELEASE ?=
 BENCH ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check sdk-check openapi-check vendored format docs site changelog dist lock bench bench-check bench-record \
+.PHONY: help song test crash faults check sdk-check openapi-check client client-check vendored format docs site changelog dist lock bench bench-check bench-record \
 	clean setup setup-dev
 
 help: ## Show this list
@@ -59,13 +62,14 @@ crash: $(VENV)/.dev ## Kill the server repeatedly, then compare its jobs with wh
 faults: $(VENV)/.dev ## Raise an error at every call of every scripted job, or two: ARGS="--pairs 300 --seed 1"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(VENV)/.dev $(VENV)/.site $(SDK)/.ready ## What CI runs: format, lint, types, layers, site, SDKs, tests
+check: $(VENV)/.dev $(VENV)/.site $(SDK)/.ready $(VENV)/.client ## What CI runs: format, lint, types, layers, site, SDKs, client, tests
 	@echo "[check] format" && $(BIN)/ruff format --check --quiet .
 	@echo "[check] lint" && $(BIN)/ruff check --quiet .
 	@echo "[check] types" && $(BIN)/mypy $(shell ls -d musicgate schemas plugins tests docs examples benchmarks 2>/dev/null)
 	@echo "[check] layers" && $(BIN)/lint-imports --no-cache
 	@echo "[check] site" && $(BIN)/python -m docs.website.build
 	@echo "[check] SDKs" && $(BIN)/python $(SDK_CHECKS)/run.py $(SDK)/bin/python
+	@echo "[check] client" && $(BIN)/python -m tests.typescript.run
 	@echo "[check] tests" && $(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 sdk-check: $(VENV)/.dev $(SDK)/.ready ## Run the official SDKs of ElevenLabs against the emulator
@@ -73,6 +77,13 @@ sdk-check: $(VENV)/.dev $(SDK)/.ready ## Run the official SDKs of ElevenLabs aga
 
 openapi-check: $(VENV)/.dev $(OPENAPI)/.ready ## Validate /openapi.json, generate clients and make songs: SCHEMATHESIS_S=600
 	@$(BIN)/python -m tests.openapi.run $(OPENAPI)/bin/python
+
+client: $(VENV)/.dev $(VENV)/.client ## Write the types of the TypeScript client from the schemas, and compile it
+	@$(BIN)/python -m tests.typescript.schema
+	@$(BIN)/python -m tests.typescript.package
+
+client-check: $(VENV)/.dev $(VENV)/.client ## Check, pack and install the TypeScript client, and make songs with it
+	@$(BIN)/python -m tests.typescript.run
 
 vendored: $(VENV)/.dev ## Fetch the files of others, compare them with those in the tree; RELEASE=htm@3.1.1 takes that version
 	@$(BIN)/python -m tests.vendored $(RELEASE)
@@ -90,7 +101,7 @@ site: $(VENV)/.dev $(VENV)/.site ## Build the pages as a site into site/, and ch
 changelog: $(VENV)/.dev ## Show the changelog of the next release; RELEASE=0.2.0 writes it into CHANGELOG.md
 	@$(BIN)/towncrier build $(if $(RELEASE),--yes --version "$(RELEASE)",--draft --version "Next release")
 
-dist: $(VENV)/.dev $(VENV)/.dist ## Build all distributions into dist/, check them, make a song with them
+dist: $(VENV)/.dev $(VENV)/.dist $(VENV)/.client ## Build all distributions into dist/, check them, make a song with them
 	@$(BIN)/python -m tests.release $(if $(RELEASE),--version "$(RELEASE)")
 
 lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer versions
@@ -120,7 +131,7 @@ bench-record: $(VENV)/.dev ## Measure everything (75 minutes) into benchmarks/re
 	@$(BIN)/python -m benchmarks record $(ARGS)
 
 clean: ## Remove the environment, builds and caches
-	rm -rf $(VENV) $(AJV)/node_modules $(SDK_CHECKS)/node_modules $(OPENAPI_CHECKS)/node_modules $(OPENAPI_CHECKS)/generated build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AJV)/node_modules $(SDK_CHECKS)/node_modules $(OPENAPI_CHECKS)/node_modules $(OPENAPI_CHECKS)/generated $(CLIENT)/node_modules $(CLIENT)/dist build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find musicgate schemas plugins tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime ## Set up what a song needs, and nothing else
@@ -172,6 +183,11 @@ $(OPENAPI)/.ready: .ci/requirements-openapi.txt $(OPENAPI_CHECKS)/package-lock.j
 	@$(OPENAPI)/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
 		--require-hashes -r .ci/requirements-openapi.txt
 	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(OPENAPI_CHECKS) >/dev/null
+	@touch $@
+
+$(VENV)/.client: $(CLIENT)/package-lock.json | $(VENV)/.dev
+	@echo "[client] installing the compiler of the TypeScript client"
+	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(CLIENT) >/dev/null
 	@touch $@
 
 $(VENV)/.wheelhouse: .ci/requirements.txt | $(BIN)/python

@@ -94,6 +94,7 @@ from .plugin import hookimpl as hookimpl
 from .settings import Account as Account
 from .settings import AccountLimits as AccountLimits
 from .settings import AssetSettings as AssetSettings
+from .settings import AuditSettings as AuditSettings
 from .settings import FollowSettings as FollowSettings
 from .settings import NetworkSettings as NetworkSettings
 from .settings import RetentionSettings as RetentionSettings

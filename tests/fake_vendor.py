@@ -43,6 +43,7 @@ from musicgate import (
     UnsupportedOptionError,
     hookimpl,
 )
+from musicgate.accounts import AccountBook
 from musicgate.aio.clock import SystemClock
 from musicgate.assets import AudioWorkers, Staging
 from musicgate.assets.folder import FolderObjects
@@ -490,7 +491,7 @@ def context_of(
     """A gateway context on the given ports, with ids that count."""
     numbers, providers = count(1), installed_providers(settings, host)
     health = compose.breakers(settings, providers)
-    ledger = ledger_of(store, clock)
+    ledger, accounts = ledger_of(store, clock), AccountBook(settings)
     return GatewayContext(
         settings=settings,
         host=host,
@@ -509,7 +510,8 @@ def context_of(
         ),
         webhooks=ScriptedWebhooks(),
         on_change=changed or _ignore_change,
-        quota=compose.account_quota(settings, providers, ledger),
+        quota=compose.account_quota(settings, providers, ledger, accounts),
+        accounts=accounts,
         ledger=ledger,
         new_id=lambda prefix: f"{prefix}{'' if shares is None else shares.replica}{next(numbers):04}",
         new_token=lambda: "token-not-real",

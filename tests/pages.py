@@ -10,7 +10,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "schemas/*.md", "plugins/*/*.md", "examples/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "schemas/*.md",
+        "plugins/*/*.md",
+        "examples/**/*.md",
+        "clients/*/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]

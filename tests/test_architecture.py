@@ -23,6 +23,7 @@ PLUGINS = ("acestep", "apiin_one", "elevenlabs", "fal", "minimax", "suno_kie")
 #: Values and pure rules: clock, ids and randomness come in as arguments.
 PURE_MODULES = (
     *(
+        "accounts",
         "assets.audio",
         "codec",
         "emulation.tones",

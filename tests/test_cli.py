@@ -156,6 +156,7 @@ def test_validate_as_json(clean_folder: Path) -> None:
     done = run("validate", "-", "--strict", "--json", input='{"model": "suno/v5", "tempo": 3}')
     assert done.exit_code == 2
     assert json.loads(done.stdout) == {
+        "object": "validation",
         "valid": False,
         "violations": [
             {
@@ -195,8 +196,8 @@ def test_validate_and_schema_load_no_plugin_and_no_server() -> None:
 
 def test_schema_contains_its_definitions_and_all_adds_those_of_plugins() -> None:
     assert run("schema").output.splitlines() == [
-        "request", "job", "error", "plan", "options/suno", "options/elevenlabs", "options/minimax",
-        "case",
+        "request", "job", "error", "plan", "job_list", "event", "model_list", "provider_list", "webhook",
+        "webhook_delivery_list", "webhook_test", "options/suno", "options/elevenlabs", "options/minimax", "case",
     ]  # fmt: skip
     request = json.loads(run("schema", "request").output)
     assert request["$id"] == "urn:musicgate:schema:v1:request"
@@ -307,4 +308,4 @@ def test_a_mistake_is_reported_without_a_traceback(
 def test_jobs_is_empty_on_a_new_machine(clean_folder: Path) -> None:
     done = run("jobs")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "no jobs here yet\n")
-    assert json.loads(run("jobs", "--json").stdout) == {"object": "list", "data": []}
+    assert json.loads(run("jobs", "--json").stdout) == {"object": "list", "data": [], "next_cursor": None}

@@ -230,6 +230,18 @@ def test_the_bar_is_at_90_percent_at_the_typical_time_and_never_full() -> None:
             "making music at suno_kie: PENDING",
         ),
         ({"status": "completed", "provider_plugin": "suno_kie", "native_status": "SUCCESS"}, "done"),
+        (
+            {"status": "queued", "provider_plugin": "fal", "attempts": [{"outcome": "planned"}]},
+            "waiting for a free place at fal",
+        ),
+        (
+            {"status": "queued", "provider_plugin": "fal", "attempts": [{}, {"outcome": "sent"}]},
+            "submitting to fal",
+        ),
+        (
+            {"status": "in_progress", "provider_plugin": "fal", "output": [{"audio": {}}, {}]},
+            "keeping the audio of fal",
+        ),
         ({"status": "failed"}, "failed"),
         ({"status": "paused"}, "paused"),
     ],

@@ -20,6 +20,7 @@ from musicgate import (
     StorageError,
     verify_webhook,
 )
+from musicgate.accounts import AccountBook
 from musicgate.aio.clock import SystemClock
 from musicgate.errors import LimitReachedError
 from musicgate.gateway import commit
@@ -207,7 +208,7 @@ def test_audio_is_linked_where_the_server_is(server: ServerSettings, link: str) 
     asset = Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.0)
     track = Track(index=0, asset=asset, audio_url="https://vendor.test/a")
     job = sample_jobs.job(JobState.COMPLETED, id="m1", completed_at=START, tracks=(track,))
-    message = json.loads(body_about(Settings(server=server), announce(job, URL, "msg_1"), job))
+    message = json.loads(body_about(AccountBook(Settings(server=server)), announce(job, URL, "msg_1"), job))
     assert message["data"]["output"][0]["audio_url"].startswith(link)
 
 
@@ -285,7 +286,7 @@ async def test_a_message_is_given_up_after_ten_tries(rig: Rig) -> None:
 async def test_a_message_without_a_secret_names_the_missing_setting(rig: Rig) -> None:
     job = await ended(rig)
     settings = attrs.evolve(rig.context.settings, webhooks=WebhookSettings())
-    await deliver(rig, attrs.evolve(rig.context, settings=settings))
+    await deliver(rig, attrs.evolve(rig.context, settings=settings, accounts=AccountBook(settings)))
     found = await message_about(rig, job)
     assert found.tries[0].error == "there is no secret to sign with; the operator sets webhooks.secret"
     assert (found.status, webhooks_of(rig).sent) == (DeliveryStatus.PENDING, [])

@@ -27,7 +27,7 @@ from musicgate.testing.cases import load_cases
 from tests.pages import NAMES, PAGES, ROOT, Block, blocks_of, prose
 
 #: Kinds of blocks. All are checked below but `js` (in schemas/tests), `text` and drawings (no kind).
-KINDS = {"", "js", "json", "python", "sh", "text", "toml"}
+KINDS = {"", "js", "json", "python", "sh", "text", "toml", "ts"}
 #: Programs that a shell block may call, beside those whose arguments are checked.
 OTHER_PROGRAMS = {"cd", "export", "pytest", "python3", "sh"}
 #: Its curl lines are run by tests/e2e/test_e2e_docs.py; some of them are refused on purpose.

@@ -665,7 +665,7 @@ async def test_change_that_never_wins_is_an_error(rig: Rig, monkeypatch: pytest.
     rig.transport.script("one", {"id": "n-1"})
     job = await rig.submit()
 
-    async def lose(*_: object, term: int | None) -> None:
+    async def lose(*_: object, **__: object) -> None:
         return None
 
     monkeypatch.setattr(rig.store, "replace", lose)
@@ -685,3 +685,10 @@ async def test_job_is_found_by_either_id_in_its_own_account_only(rig: Rig) -> No
         with pytest.raises(RequestError) as caught:
             await rig.gate.find(wrong, account="bob")
         assert (caught.value.code, caught.value.reason) == ("not_found", "music_not_found_or_not_owned")
+
+
+async def test_job_keeps_the_id_of_the_key_that_made_it(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    request = rig.gate.read({"model": MODEL, "prompt": "jazz"})
+    job = await rig.gate.submit(request, key_id="key-1")
+    assert (await rig.stored(job)).key_id == "key-1"

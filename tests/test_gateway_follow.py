@@ -470,12 +470,11 @@ async def test_delivered_job_that_cannot_be_settled_yet_is_followed(
         new: Job,
         events: Sequence[JobEvent],
         deliveries: Sequence[Delivery],
-        *,
-        term: int | None = None,
+        **more: Any,
     ) -> Job | None:
         if new.state is JobState.COMPLETED:
             raise StorageError("disk full")
-        return await replace(old, new, events, deliveries, term=term)
+        return await replace(old, new, events, deliveries, **more)
 
     monkeypatch.setattr(store, "replace", replace_unless_completed)
     async with rig_of(tmp_path / "a", FakeVendor("one", blocking=True), store=store) as rig:

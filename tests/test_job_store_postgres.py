@@ -16,8 +16,10 @@ import attrs
 import pytest
 
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Job, JobQuery, JobState
+from musicgate.model import AuditEntry, Job, JobQuery, JobState, UsageQuery
 from musicgate.store import (
+    StoreReport,
+    postgres_books,
     postgres_connections,
     postgres_lock,
     postgres_migrate,
@@ -99,6 +101,17 @@ async def test_a_store_that_is_free_is_migrated_to_be_read_and_stays_free(postgr
     async with PostgresJobStore.open_to_read(url) as reader:
         assert await reader.accounts() == []
         await opened(url, exclusive=True)
+
+
+async def test_a_store_is_inspected_without_tables_and_while_a_process_is_alone_on_it(
+    postgres: Postgres,
+) -> None:
+    url = await without_schema(postgres.url)
+    newest = postgres_migrate.newest_version()
+    assert await PostgresJobStore.inspect(url) == StoreReport(version=0, newest_version=newest)
+    assert await execute(url, "SELECT to_regnamespace('musicgate') IS NULL") == [(True,)]
+    async with PostgresJobStore.open(url, exclusive=True):
+        assert await PostgresJobStore.inspect(url) == StoreReport(version=newest, newest_version=newest)
 
 
 # --- the server ---
@@ -395,6 +408,40 @@ async def test_without_sessions_every_statement_is_in_a_transaction_and_none_is_
         assert await execute(url, f"{locks} WHERE datname = current_database())") == []
 
 
+# --- the audit log ---
+
+_ENTRY = AuditEntry(NOW, "first", "default", "k1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE musicgate.audit_log SET action = 'x'",
+        "DELETE FROM musicgate.audit_log",
+        "TRUNCATE musicgate.audit_log",
+    ],
+)
+async def test_audit_log_is_append_only(pg_store: PostgresJobStore, url: str, statement: str) -> None:
+    await pg_store.audit_log.add(_ENTRY)
+    await pg_store.audit_log.forget(NOW)
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await execute(url, statement)
+    assert [found for _, found in await pg_store.audit_log.entries(0, 9)] == [_ENTRY]
+
+
+async def test_no_entry_is_shown_before_one_with_a_smaller_number(
+    pg_store: PostgresJobStore, url: str
+) -> None:
+    slow = await asyncpg.connect(url)
+    async with slow.transaction():
+        await slow.execute(postgres_books.ADD_ENTRIES, *postgres_books.entries([_ENTRY]))
+        await pg_store.audit_log.add(_ENTRY._replace(action="second"))
+        reading = asyncio.create_task(pg_store.audit_log.entries(0, 9))
+        await asyncio.wait({reading}, timeout=0.3)
+    assert [entry.action for _, entry in await reading] == ["first", "second"]
+    await slow.close()
+
+
 # --- no query grows with finished jobs ---
 
 #: Many finished jobs, few open ones, and what belongs to them.
@@ -410,14 +457,20 @@ INSERT INTO musicgate.webhook_deliveries SELECT 'd' || n, 'm' || n, 'a' || n % 5
 INSERT INTO musicgate.asset_references SELECT 'f' || n, 'm' || n FROM generate_series(1, 8000) AS n;
 INSERT INTO musicgate.unused_assets SELECT 'f' || n FROM generate_series(1, 8000) AS n;
 INSERT INTO musicgate.disabled_webhooks SELECT 'a' || n % 5, 'u' || n, 1 FROM generate_series(1, 8000) AS n;
+INSERT INTO musicgate.usage_by_day SELECT 'a' || n % 5, 14000 + n, 'k', 's', 'p', 'm', 'completed', 1, 1, 1, 1
+    FROM generate_series(1, 8000) AS n;
+INSERT INTO musicgate.audit_log (at_us, action, account, key_id, job_id, request_id, subject)
+    SELECT n, 'a', 'a1', 'k', 'm', 'r', '' FROM generate_series(1, 8000) AS n;
 ANALYZE;
 """
+_WEEK = UsageQuery(first=NOW.date() - timedelta(days=6), last=NOW.date())
 #: Statement, values, and the indexes that it may read.
 QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (statements.OPEN_JOBS, (100, "", 10), {"jobs_open"}),
     (statements.OPEN_JOBS_OF_SHARE, (100, "", 10, 7), {"jobs_open"}),
     (statements.OPEN_IDS, (7,), {"jobs_open"}),
     (statements.COUNT_OPEN, (), {"jobs_open"}),
+    (statements.COUNT_OPEN_BY_PLUGIN, (), {"jobs_open"}),
     (statements.COUNT_OPEN_OF, ("a1",), {"jobs_of_state"}),
     (statements.FIND_NATIVE, ("a1", "n1"), {"jobs_native"}),
     (statements.HEAD, ("a1", "m1"), {"jobs_pkey"}),
@@ -430,6 +483,9 @@ QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (statements.DELETE_OLD_CLAIMS, (7000, 9), {"idempotency_keys_old"}),
     (statements.DELETE_CLAIMS_OF, ("m1",), {"idempotency_keys_of"}),
     (statements.DELETE_JOB, ("m1",), {"jobs_pkey"}),
+    (*postgres_books.usage(_WEEK), {"usage_of_day"}),
+    (*postgres_books.usage(attrs.evolve(_WEEK, account="a1")), {"usage_by_day_pkey"}),
+    (postgres_books.ENTRIES, (3, 9, 5), {"audit_log_pkey"}),
     (postgres_outbox.PENDING, (5,), {"webhook_deliveries_due"}),
     (postgres_outbox.PENDING_OF, ("a1", 5, ["b"]), {"webhook_deliveries_due_of"}),
     (postgres_outbox.ACCOUNTS_DUE, (5,), {"webhook_deliveries_due_of"}),
@@ -441,7 +497,7 @@ QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (postgres_references.USERS, ("f1", "m1", 5), {"asset_references_pkey"}),
     (
         statements.REPLACE_JOBS,
-        statements.replaced([statements.replacement(make_job(), make_job(), [], term=1)]),
+        statements.replaced([statements.replacement(make_job(), make_job(), [], term=1)])[1],
         {"jobs_pkey", "shares_pkey"},
     ),
 )

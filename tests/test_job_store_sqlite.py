@@ -16,7 +16,7 @@ import pytest
 
 from musicgate.codec import dump_event
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Job, JobQuery, JobState
+from musicgate.model import AuditEntry, Job, JobQuery, JobState
 from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
 from musicgate.store.sqlite import SqliteJobStore
@@ -63,6 +63,16 @@ async def test_a_second_process_is_refused_with_the_path_of_the_database(tmp_pat
         assert str(path) in str(caught.value)
     async with SqliteJobStore.open(path) as store:
         await store.ping()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log"])
+async def test_audit_log_is_append_only(sqlite_store: SqliteJobStore, statement: str) -> None:
+    entry = AuditEntry(NOW, "job.created", "default", "k1")
+    await sqlite_store.audit_log.add(entry)
+    await sqlite_store.audit_log.forget(NOW)
+    with pytest.raises(StorageError, match="append-only"):
+        await run_on_writer(sqlite_store, statement)
+    assert [found for _, found in await sqlite_store.audit_log.entries(0, 9)] == [entry]
 
 
 async def test_waiting_writes_are_committed_in_one_transaction(sqlite_store: SqliteJobStore) -> None:

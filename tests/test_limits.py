@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
+from musicgate.accounts import AccountBook
 from musicgate.engine.limits import (
     AccountUsage,
     CallWindow,
@@ -196,7 +197,6 @@ def test_an_account_has_its_own_limits_and_else_those_of_all() -> None:
             Account(name="own", max_open_jobs=7),
         ),
     )
-    assert settings.limits_by_account() == {
-        "own": AccountLimits(max_open_jobs=7, max_usd_per_day=2.5),
-        "plain": settings.limits,
-    }
+    book = AccountBook(settings)
+    assert book.limits_of("own") == AccountLimits(max_open_jobs=7, max_usd_per_day=2.5)
+    assert book.limits_of("plain") == book.limits_of("unknown") == settings.limits

@@ -21,7 +21,8 @@ from tests.old_databases.make_dump import NOW, completed, message, open_job, sec
 DUMPS = Path(__file__).with_name("old_databases")
 REVISIONS = ["0001", "0002"]
 #: The version that a database has after all migrations.
-NEWEST = 5
+NEWEST = 7
+LATER = f"{NEWEST + 1:04}_later.sql"
 
 
 def read(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -72,13 +73,15 @@ def use_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, added: Mapping
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
-    assert list(sqlite_migrate.migrations()) == [1, 2, 3, 4, 5]
+    assert list(sqlite_migrate.migrations()) == [1, 2, 3, 4, 5, 6, 7]
     assert [file.name for file in sqlite_migrate.migrations().values()] == [
         "0001_jobs_and_events.sql",
         "0002_account_of_webhook_deliveries.sql",
         "0003_constant_cost.sql",
         "0004_fewer_pages.sql",
         "0005_asset_references.sql",
+        "0006_accounts_and_keys.sql",
+        "0007_usage_and_audit.sql",
     ]
 
 
@@ -216,7 +219,7 @@ async def test_a_migration_that_fails_leaves_the_version_before_it(
     expected = schema(path)
     broken = "CREATE TABLE later (id TEXT);\nDELETE FROM jobs;\nCREATE TABLE jobs (id TEXT);"
     with monkeypatch.context() as patched:
-        use_migrations(tmp_path / "migrations", patched, {"0006_broken.sql": broken})
+        use_migrations(tmp_path / "migrations", patched, {f"{NEWEST + 1:04}_broken.sql": broken})
         with pytest.raises(StorageError, match=r"store\.db cannot be brought up to date: .*already exists"):
             await opened(path)
     assert schema(path) == expected
@@ -229,12 +232,10 @@ async def test_a_migration_that_failed_runs_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await opened(tmp_path / "store.db")
-    use_migrations(
-        tmp_path / "migrations", monkeypatch, {"0006_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
-    )
+    use_migrations(tmp_path / "migrations", monkeypatch, {LATER: "CREATE TABLE later (id TEXT); nonsense;"})
     with pytest.raises(StorageError, match="cannot be brought up to date"):
         await opened(path)
-    (tmp_path / "migrations" / "0006_later.sql").write_text("CREATE TABLE later (id TEXT);")
+    (tmp_path / "migrations" / LATER).write_text("CREATE TABLE later (id TEXT);")
     await opened(path)
     assert read(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert read(path, "SELECT count(*) FROM later") == [(0,)]
@@ -273,6 +274,8 @@ migrate(connection, path)
         "CREATE TABLE unused_assets",
         "CREATE INDEX jobs_ended",
         "PRAGMA user_version = 5",
+        "CREATE TABLE keyring",
+        "PRAGMA user_version = 6",
         "COMMIT",
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from musicgate import Job, JobNotFoundError, JobState, StorageError
 from musicgate.engine import FIRST_SHARE, NoNews
 from musicgate.errors import ConfigError, LimitReachedError
-from musicgate.gateway import commit, shared_assets
+from musicgate.gateway import account_book, commit, key_admin, shared_assets
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.replication import replication
@@ -73,6 +73,9 @@ class LineNews:
 
     def outbox(self) -> None:
         self._line.carry(self, "outbox")
+
+    def keys(self) -> None:
+        self._line.carry(self, "keys")
 
     async def start(self, **hearing: Callable[..., None]) -> None:
         self.hearing = hearing
@@ -384,6 +387,12 @@ async def test_a_duplicate_beyond_the_limit_gets_the_job_of_another_replica(tmp_
         assert (await submit(pair.b)).id == first.id
         with pytest.raises(LimitReachedError):
             await pair.b.submit()
+
+
+async def test_a_change_of_keys_reaches_the_other_replica(any_pair: Pair) -> None:
+    made = await key_admin(any_pair.a.gate).add_key("ops", is_admin=True)
+    book = account_book(any_pair.b.gate)
+    await until(lambda: book.knows_id(made.key.id))
 
 
 # --- duties ---

@@ -144,8 +144,10 @@ def test_the_file_is_named_by_a_variable_or_in_the_current_folder(
 
 BROKEN = [
     ("[server\n", {}, None, "is not TOML"),
-    ("[sever]\nport = 1", {}, "sever", "no such section"),
-    ("[server]\nprot = 1", {}, "server.prot", "no such setting; there are host, port"),
+    ("[sever]\nport = 1", {}, "sever", "no such section; did you mean server?"),
+    ("[wobble]\nport = 1", {}, "wobble", "no such section"),
+    ("[server]\nprot = 1", {}, "server.prot", "no such setting; did you mean port?"),
+    ("[server]\nwobble = 1", {}, "server.wobble", "no such setting; there are host, port"),
     ("server = 1", {}, "server", "must be a table"),
     ("[server]\nport = '1x'", {}, "server.port", "must be a whole number"),
     ("[server]\nport = 1.5", {}, "server.port", "must be a whole number"),
@@ -194,8 +196,16 @@ BROKEN = [
     ("[[accounts]]\nname='a'\nkey='k'\nadmin=true", {}, "accounts[0].admin", "no such setting"),
     ("[[accounts]]\nname='a'\nkey='k'\nbeta='maybe'", {}, "accounts[0].beta", "must be true or false"),
     ("[providers]\nsuno_kie = 1", {}, "providers", "must be tables: [providers.<plugin>]"),
-    ("", {"MUSICGATE_SERVER__PROT": "1"}, "server.prot", "no such setting"),
-    ("", {"MUSICGATE_PORT": "1"}, None, "the form is MUSICGATE_<SECTION>__<KEY>"),
+    ("", {"MUSICGATE_SERVER__PROT": "1"}, "server.prot", "no such setting; did you mean port?"),
+    (
+        "",
+        {"MUSICGATE_SERVER_PORT": "1"},
+        None,
+        "; did you mean MUSICGATE_SERVER__PORT? The form is MUSICGATE_<SECTION>__<KEY>",
+    ),
+    ("", {"MUSICGATE_PORT": "1"}, None, "no such setting; the form is MUSICGATE_<SECTION>__<KEY>"),
+    ("", {"MUSICGATE_CONFG": "1"}, None, "; did you mean MUSICGATE_CONFIG? The form is"),
+    ("", {"MUSICGATE_WOBBLE": "1"}, None, "no such setting; the form is MUSICGATE_<SECTION>__<KEY>"),
     ("", {"MUSICGATE_ACCOUNTS__KEY": "1"}, None, "no such setting"),
     ("[limits]\nmax_open_jobs=-1", {}, "limits.max_open_jobs", "must be 0 to 1000000000 jobs"),
     ("[limits]\nmax_usd_per_day=nan", {}, "limits.max_usd_per_day", "must be 0 to 1000000000 US dollars"),
@@ -238,9 +248,9 @@ max_open_jobs = 3
 """
     settings = load(tmp_path, text, MUSICGATE_LIMITS__MAX_OPEN_JOBS="9")
     assert settings.limits == AccountLimits(requests_per_minute=60, max_open_jobs=9, max_usd_per_day=5.0)
-    assert settings.limits_by_account() == {
-        "alice": AccountLimits(requests_per_minute=0, max_open_jobs=3, max_usd_per_day=5.0)
-    }
+    assert settings.limits_of(settings.accounts) == AccountLimits(
+        requests_per_minute=0, max_open_jobs=3, max_usd_per_day=5.0
+    )
 
 
 def test_max_parallel_creates_setting_overrides_the_declaration() -> None:
@@ -376,6 +386,8 @@ def test_a_value_that_cannot_be_converted_is_left_for_the_schema() -> None:
     ("table", "key", "message"),
     [
         ({"wobble": 1}, "providers.one.wobble", "no such setting of this plugin"),
+        ({"api_kee": 1}, "providers.one.api_kee", "no such setting of this plugin; did you mean api_key?"),
+        ({"retrys": 1}, "providers.one.retrys", "no such setting of this plugin; did you mean retries?"),
         ({"api_key": 5}, "providers.one.api_key", "must be text"),
         ({"priority": "high"}, "providers.one.priority", "must be a whole number"),
         ({"enabled": "perhaps"}, "providers.one.enabled", "must be true or false"),

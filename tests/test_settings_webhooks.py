@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from musicgate import ConfigError, Gateway
+from musicgate.accounts import AccountBook
 from musicgate.hosting.discovery import load_plugins
 from musicgate.model import Secret
 from musicgate.settings import Settings, WebhookSettings, load_settings
@@ -25,7 +26,7 @@ def test_a_server_without_accounts_has_one_webhook_address(tmp_path: Path) -> No
     text = f'[webhooks]\nurl = "https://h.test/x"\nsecret = "{SECRET}"\nsecret_previous = "{EARLIER}"\ntimeout_s = 3'
     settings = load(tmp_path, text)
     assert (settings.webhooks.url, settings.webhooks.timeout_s) == ("https://h.test/x", 3.0)
-    target = target_of(settings, "local")
+    target = target_of(AccountBook(settings), "local")
     assert (target.url, target.secrets) == ("https://h.test/x", (Secret(SECRET), Secret(EARLIER)))
     assert SECRET not in repr(settings)
     assert EARLIER not in repr(settings)
@@ -51,16 +52,19 @@ def test_each_account_has_its_own_address_and_secret(tmp_path: Path) -> None:
         '[[accounts]]\nname = "carol"\nkey = "third-key-not-real"\n'
     )
     settings = load(tmp_path, text)
-    assert target_of(settings, "alice").url == "https://a.test/"
-    assert target_of(settings, "alice").secrets == (Secret(SECRET),)
-    assert (target_of(settings, "bob").url, target_of(settings, "bob").secrets) == (None, (Secret(EARLIER),))
-    assert target_of(settings, "carol").secrets == ()
+    assert target_of(AccountBook(settings), "alice").url == "https://a.test/"
+    assert target_of(AccountBook(settings), "alice").secrets == (Secret(SECRET),)
+    assert (target_of(AccountBook(settings), "bob").url, target_of(AccountBook(settings), "bob").secrets) == (
+        None,
+        (Secret(EARLIER),),
+    )
+    assert target_of(AccountBook(settings), "carol").secrets == ()
     assert SECRET not in repr(settings)
 
 
 def test_an_account_with_two_keys_has_one_address(tmp_path: Path) -> None:
     again = f'[[accounts]]\nname = "alice"\nkey = "new-key-not-real"\nwebhook_url = "https://a.test/"\nwebhook_secret = "{SECRET}"'
-    target = target_of(load(tmp_path, f"{ACCOUNT}{again}"), "alice")
+    target = target_of(AccountBook(load(tmp_path, f"{ACCOUNT}{again}")), "alice")
     assert (target.url, target.secrets) == ("https://a.test/", (Secret(SECRET),))
 
 

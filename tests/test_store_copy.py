@@ -11,17 +11,20 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
+from musicgate.accounts import ApiKey, KeyringChange, ManagedAccount
 from musicgate.cli import cli
 from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway import copy_job_store, open_job_store
-from musicgate.model import Delivery, JobQuery, JobState, share_of
-from musicgate.settings import Settings, StoreSettings
+from musicgate.model import AuditEntry, Delivery, JobQuery, JobState, UsageQuery, share_of
+from musicgate.settings import Account, Settings, StoreSettings
 from musicgate.store import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 from tests.old_databases.make_dump import NOW as OLD_NOW
 from tests.postgres_servers import Postgres, emptied, execute
 
+ACCOUNT = ManagedAccount(account=Account(name="studio", max_open_jobs=2), created_at=NOW)
+API_KEY = ApiKey(id="0123456789abcdef", account="studio", digest=bytes(32), is_admin=True, created_at=NOW)
 ODD = "\ud800\x00 ü"
 
 
@@ -51,12 +54,16 @@ async def fill(store: JobStore) -> None:
         next_try_at=NOW,
     )
     assert await store.replace(job, ended(job, price_usd_nanos=7), [make_event("b")], [message])
+    await store.audit_log.add(AuditEntry(NOW, "job.created", "default", "k1", "mx"))
     await store.asset_references.claim("aa/a.mp3", "mx")
     await store.asset_references.claim("bb/b.mp3", "m001")
     await store.asset_references.release("m001")
     await store.asset_references.begin_removal("bb/b.mp3")
     await store.outbox.disable("default", f"https://gone.test/{ODD}", NOW)
     await store.set_mark("audio", "9")
+    await store.keys.change(0, KeyringChange(accounts=(ACCOUNT,)))
+    await store.keys.change(1, KeyringChange(keys=(API_KEY,)))
+    await store.keys.note_uses({API_KEY.id: NOW})
 
 
 async def content(store: JobStore) -> dict[str, Any]:
@@ -74,6 +81,9 @@ async def content(store: JobStore) -> dict[str, Any]:
         "unused": await store.asset_references.unused("", 9),
         "removing": await store.asset_references.claim("bb/b.mp3", "m002"),
         "mark": await store.mark("audio"),
+        "usage": await store.usage(UsageQuery(first=NOW.date(), last=NOW.date())),
+        "audit": await store.audit_log.entries(0, 9),
+        "keys": await store.keys.load(),
     }
 
 
@@ -97,6 +107,10 @@ async def test_a_copy_holds_everything(source: Settings, target: Settings) -> No
         "marks": 1,
         "asset_references": 1,
         "unused_assets": 1,
+        "usage_by_day": 1,
+        "audit_log": 1,
+        "accounts": 1,
+        "api_keys": 1,
     }
     assert told == counts
     shares = await execute(target.store_url, "SELECT id, share FROM musicgate.jobs")
@@ -107,6 +121,8 @@ async def test_a_copy_holds_everything(source: Settings, target: Settings) -> No
         assert job is not None
         assert await store.replace(job, attrs.evolve(job, state=JobState.FAILED), [make_event("end")])
         assert [number for number, _ in await store.events("m003")] == [1, 2]
+        await store.audit_log.add(AuditEntry(NOW, "later", "default", ""))
+        assert [entry.action for _, entry in await store.audit_log.entries(1, 9)] == ["later"]
 
 
 async def test_a_store_of_an_older_version_is_copied_with_its_earlier_events(

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from musicgate import StorageError
+from musicgate.accounts import AccountBook
 from musicgate.gateway.idempotency import IdempotencyKey, claim_of
 from musicgate.gateway.sweep import Sweeper
 from musicgate.model import Job, JobState
@@ -30,7 +31,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 def sweeper(rig: Rig, **retention: float) -> Sweeper:
     settings = attrs.evolve(rig.context.settings, retention=RetentionSettings(**retention))
-    return Sweeper(attrs.evolve(rig.context, settings=settings))
+    return Sweeper(attrs.evolve(rig.context, settings=settings, accounts=AccountBook(settings)))
 
 
 async def leave(
@@ -147,11 +148,11 @@ async def test_a_failed_round_does_not_stop_the_next_ones(
     await leave(rig, "old", ended_days_ago=10)
     delete, tries = rig.store.delete, []
 
-    async def broken_once(job_id: str) -> Any:
+    async def broken_once(job_id: str, **more: Any) -> Any:
         tries.append(job_id)
         if len(tries) == 1:
             raise error
-        return await delete(job_id)
+        return await delete(job_id, **more)
 
     monkeypatch.setattr(rig.store, "delete", broken_once)
     running = asyncio.create_task(swept.run())
@@ -174,10 +175,10 @@ def stubborn(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> set[str]:
             raise StorageError("the job store failed: disk I/O error")
         return await release(job_id, names)
 
-    async def refused_delete(job_id: str) -> Any:
+    async def refused_delete(job_id: str, **more: Any) -> Any:
         if job_id in ids:
             raise StorageError("the job store failed: disk I/O error")
-        return await delete(job_id)
+        return await delete(job_id, **more)
 
     monkeypatch.setattr(references, "release", refused_release)
     monkeypatch.setattr(rig.store, "delete", refused_delete)
@@ -250,7 +251,7 @@ async def test_an_account_has_its_own_times(rig: Rig) -> None:
     settings = attrs.evolve(
         rig.context.settings, retention=RetentionSettings(audio_days=3.0, jobs_days=9.0), accounts=accounts
     )
-    await Sweeper(attrs.evolve(rig.context, settings=settings)).sweep()
+    await Sweeper(attrs.evolve(rig.context, settings=settings, accounts=AccountBook(settings))).sweep()
     assert kept(rig) == ["long"]
     assert await rig.store.get("music_local") is not None
     assert await rig.store.get("music_short") is None

@@ -15,6 +15,7 @@ from musicgate import (
     MusicRequest,
     Track,
 )
+from musicgate.accounts import AccountBook
 from musicgate.codec.schema import SchemaValidator, bundle
 from musicgate.errors import InvalidRequestError
 from musicgate.model import (
@@ -244,7 +245,7 @@ def test_kept_audio_says_when_it_is_removed(
     account: str, retention: RetentionSettings, expected: str | None
 ) -> None:
     own = Account(name="own", key=Secret("key-not-real"), audio_days=1.0)
-    end = AudioEnd(Settings(retention=retention, accounts=(own,)))
+    end = AudioEnd(AccountBook(Settings(retention=retention, accounts=(own,))).retention_of)
     tracks = (Track(index=0, asset=ASSET), Track(index=1, audio_url=LINK))
     ended = attrs.evolve(JOB, account=account, tracks=tracks, completed_at=START)
     output: Any = render_job(ended, lambda *_: None, ends=end)["output"]

@@ -21,6 +21,8 @@ from .custody import Problem as Problem
 from .custody import move_objects as move_objects
 from .custody import verify_objects as verify_objects
 from .decoding import load_ffmpeg as load_ffmpeg
+from .ffmpeg import FfmpegReport as FfmpegReport
+from .ffmpeg import inspect_ffmpeg as inspect_ffmpeg
 from .measure import measure_and_repair as measure_and_repair
 from .measure import measure_bytes as measure_bytes
 from .objects import open_objects as open_objects

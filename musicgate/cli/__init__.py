@@ -11,25 +11,33 @@ from __future__ import annotations
 
 import errno
 import os
-from importlib import import_module
 from typing import Any
 
 import click
 
+from musicgate.cli.groups import LazyGroup
+from musicgate.cli.options import SERVER_KEY
+from musicgate.cli.routes_as_commands import with_commands
 from musicgate.cli.terminal import guard, printable
 
 __all__ = ["cli", "main"]
 
 EXIT_INTERRUPTED = 130
+PROGRAM = "musicgate"
 
 #: Command -> (module of this package, attribute, line in ``--help``), in the order of the help.
 COMMANDS = {
     "generate": ("generate", "generate", "Generate music and write it to files."),
     "plan": ("plan", "plan", "Show candidates, native requests and prices; send nothing."),
+    "play": ("play", "play", "Play a song, also while it is being made."),
     "jobs": ("jobs", "jobs", "List the jobs on this machine."),
     "fetch": ("jobs", "fetch", "Wait for a job and write its audio to files."),
     "cancel": ("jobs", "cancel", "Cancel a job."),
+    "usage": ("usage", "usage", "Show what ended jobs used, by day, account, key, model ..."),
+    "audit": ("usage", "audit", "Export the audit log: who did what."),
     "assets": ("assets", "assets", "Verify, move, import and export the kept audio."),
+    "accounts": ("accounts", "accounts", "List, make, limit and disable accounts."),
+    "keys": ("keys", "keys", "List, make, rotate and revoke the keys of callers."),
     "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
@@ -37,8 +45,10 @@ COMMANDS = {
     "providers": ("lists", "providers", "List the providers and whether they have a key."),
     "models": ("lists", "models", "List the models and their providers."),
     "plugins": ("lists", "plugins", "List the installed plugins; check one or create one."),
+    "doctor": ("doctor", "doctor", "Check settings, keys, vendors, store and FFmpeg."),
     "validate": ("contract", "validate", "Check a request file against the published schema."),
     "schema": ("contract", "schema", "Print a published JSON Schema."),
+    "completion": ("completion", "completion", "Print a script that completes commands in a shell."),
     "version": ("contract", "version", "Print the version."),
 }
 
@@ -72,25 +82,10 @@ class TimeUpError(click.ClickException):
     exit_code = 4
 
 
-class LazyGroup(click.Group):
-    """The commands of `COMMANDS`, imported when they are called."""
+class _Commands(LazyGroup):
+    """All commands; the border where exceptions become messages."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """List all names, in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of ``--help`` from the table; no command is imported for it."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
+    TABLE = COMMANDS
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Parse the command line; an error about it is made safe to print."""
@@ -106,7 +101,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except click.ClickException as error:
-            raise _printable(error) from error.__cause__
+            raise _printable(error, ctx) from error.__cause__
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as exc:
@@ -115,17 +110,24 @@ class LazyGroup(click.Group):
                 raise
             from musicgate.cli.error_text import as_click_error
 
-            raise _printable(as_click_error(exc)) from exc
+            raise _printable(as_click_error(exc), ctx) from exc
 
 
-def _printable(error: click.ClickException) -> click.ClickException:
-    """Escape control characters in what the message quotes of vendors, servers and callers."""
-    error.message = printable(error.message, err=True)  # type: ignore[misc]  # click itself assigns it
+def _printable(error: click.ClickException, ctx: click.Context | None = None) -> click.ClickException:
+    """Name commands instead of routes, and escape what the message quotes of vendors, servers and callers.
+
+    A server's message is about what the server has, and commands such as ``musicgate models`` list what is
+    here: so it keeps the routes.
+    """
+    message = error.message
+    if ctx is None or not ctx.meta.get(SERVER_KEY):
+        message = with_commands(message)
+    error.message = printable(message, err=True)  # type: ignore[misc]  # click itself assigns it
     return error
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_Commands,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -137,4 +139,4 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line."""
     guard()
-    cli(prog_name="musicgate")
+    cli(prog_name=PROGRAM)

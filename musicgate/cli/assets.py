@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli.groups import SuggestingGroup
 from musicgate.cli.options import AS_JSON, CONFIG
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def assets() -> None:
     """Verify, move, import and export the audio that is kept on this machine or in a bucket."""
 

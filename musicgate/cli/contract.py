@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from musicgate.cli import completion
+from musicgate.cli.options import AS_JSON
+
 
 @click.command()
 @click.argument("file")
@@ -49,7 +52,7 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
             }
             for item in violations
         ]
-        print_json({"valid": not items, "violations": items})
+        print_json({"object": "validation", "valid": not items, "violations": items})
     if violations:
         count = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
         raise RefusedError(f"{file} is not a valid request, {count}:\n{violation_lines(violations)}")
@@ -58,26 +61,31 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.schemas)
 @click.option(
     "--all",
     "composed",
     is_flag=True,
     help="Include the option blocks of the installed plugins (request only).",
 )
-def schema(*, name: str | None, composed: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the names as JSON, too.")
+def schema(*, name: str | None, composed: bool, as_json: bool) -> None:
     """Print the JSON Schema NAME with all its definitions; without NAME, list the names."""
     import musicgate_schemas
     from musicgate.cli.terminal import print_json, say
     from musicgate.codec import bundle, compose_request_schema
+    from musicgate.text import did_you_mean
 
     if name is None:
-        say("\n".join(musicgate_schemas.NAMES))
+        if as_json:
+            print_json({"object": "list", "data": list(musicgate_schemas.NAMES)})
+        else:
+            say("\n".join(musicgate_schemas.NAMES))
         return
     if name not in musicgate_schemas.NAMES:
-        raise click.UsageError(
-            f"There is no schema {name!r}; there are {', '.join(musicgate_schemas.NAMES)}."
-        )
+        known = ", ".join(musicgate_schemas.NAMES)
+        hint = did_you_mean(name, musicgate_schemas.NAMES) or f"; there are {known}."
+        raise click.UsageError(f"There is no schema {name!r}{hint}")
     if not composed:
         print_json(bundle(name))
         return
@@ -89,10 +97,15 @@ def schema(*, name: str | None, composed: bool) -> None:
 
 
 @click.command()
-def version() -> None:
+@AS_JSON
+def version(*, as_json: bool) -> None:
     """Print the version of musicgate."""
     from importlib.metadata import version as installed
 
-    from musicgate.cli.terminal import say
+    from musicgate.cli.terminal import print_json, say
 
-    say(f"musicgate {installed('musicgate')}")
+    number = installed("musicgate")
+    if as_json:
+        print_json({"object": "version", "version": number})
+    else:
+        say(f"musicgate {number}")

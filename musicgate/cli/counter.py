@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
+from musicgate.cli.progress import has_bar
 from musicgate.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def counter(doing: str, unit: str) -> Iterator[Counter]:
         doing: the work: "verifying".
         unit: what is counted: "objects".
     """
-    if not sys.stderr.isatty():
+    if not has_bar():
         yield _Lines(doing, unit)
         return
     from rich.console import Console

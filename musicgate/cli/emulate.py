@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli import completion
 from musicgate.cli.options import Positive
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name")
+@click.argument("name", shell_complete=completion.plugins)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -68,6 +69,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
     help="Fault or shape, e.g. create=429:2; may be repeated.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Print routes and switches, and serve nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; only with --list.")
 def emulate(
     *,
     name: str,
@@ -79,13 +81,14 @@ def emulate(
     seed: int,
     switches: tuple[str, ...],
     only_list: bool,
+    as_json: bool,
 ) -> None:
     """Serve the emulated vendor of the plugin NAME: no account, no cost, no gateway.
 
     Point a client of the vendor at the printed address. `musicgate providers` lists the names.
     """
     from musicgate.cli.serve import read_switches
-    from musicgate.cli.terminal import say
+    from musicgate.cli.terminal import print_json, say
     from musicgate.emulation import EmulatedVendor
     from musicgate.emulation.sandbox import emulator_of
     from musicgate.plugin import EmulatorOptions
@@ -97,6 +100,11 @@ def emulate(
     emulator = emulator_of(plugin, options)
     if key is not None and not isinstance(emulator, EmulatedVendor):
         raise click.UsageError(f"the emulator of {name} takes every key; --key is not for it")
+    if as_json and not only_list:
+        raise click.UsageError("--json is for --list: a server prints no result.")
+    if as_json:
+        print_json(_described(name, emulator))
+        return
     if only_list:
         say("\n".join(description(emulator)))
         return
@@ -105,6 +113,7 @@ def emulate(
 
 def _plugin(name: str) -> ProviderPlugin:
     from musicgate.hosting import load_plugins
+    from musicgate.text import did_you_mean
 
     host = load_plugins()
     for record in host.records:
@@ -112,7 +121,8 @@ def _plugin(name: str) -> ProviderPlugin:
             raise click.UsageError(f"the plugin {name} is disabled: {record.error}")
     if name not in host.providers:
         known = ", ".join(sorted(host.providers)) or "none"
-        raise click.UsageError(f"no provider plugin {name!r} is installed; there are: {known}")
+        hint = did_you_mean(name, host.providers) or f"; there are: {known}"
+        raise click.UsageError(f"no provider plugin {name!r} is installed{hint}")
     return host.providers[name]
 
 
@@ -160,3 +170,24 @@ def description(emulator: Emulator) -> Sequence[str]:
         lines.append(f"      {switch.values.shown}")
         lines += [f"      {word}: {meaning}" for word, meaning in switch.values.meanings.items()]
     return lines
+
+
+def _described(name: str, emulator: Emulator) -> dict[str, object]:
+    """The same as JSON; empty lists for an emulator that does not tell them."""
+    from musicgate.emulation import EmulatedVendor
+
+    routes: Sequence[str] = ()
+    switches: list[dict[str, object]] = []
+    if isinstance(emulator, EmulatedVendor):
+        routes = emulator.route_names()
+        switches = [
+            {
+                "name": switch.name,
+                "value": emulator.options.switches.get(switch.name),
+                "meaning": switch.meaning,
+                "values": switch.values.shown,
+                "words": dict(switch.values.meanings),
+            }
+            for switch in emulator.switch_table().values()
+        ]
+    return {"object": "emulator", "provider_plugin": name, "routes": list(routes), "switches": switches}

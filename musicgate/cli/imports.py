@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.accounts import AccountBook
 from musicgate.cli import stores
 from musicgate.cli.configuration import read_all
 from musicgate.cli.files import length_text
@@ -98,4 +99,4 @@ def check_restoring(sources: Sequence[str], title: str | None) -> None:
 
 
 def _rendered(settings: Settings, job: Job) -> dict[str, Any]:
-    return render_job(job, lambda *_: None, ends=AudioEnd(settings))
+    return render_job(job, lambda *_: None, ends=AudioEnd(AccountBook(settings).retention_of))

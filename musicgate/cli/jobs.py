@@ -50,7 +50,7 @@ def jobs(*, as_json: bool, limit: int, account: str | None, all_accounts: bool, 
     if account is not None and all_accounts:
         raise click.UsageError("--account and --all-accounts exclude each other.")
     settings = read_settings(config)
-    ends = AudioEnd(settings)
+    ends = AudioEnd(asyncio.run(stores.account_book(settings)).retention_of)
     owner = None if all_accounts else account or LOCAL_ACCOUNT
     found = asyncio.run(stores.list_jobs(settings, limit, owner))
     if owner == LOCAL_ACCOUNT and account is None and (others := _others(settings)):
@@ -60,7 +60,7 @@ def jobs(*, as_json: bool, limit: int, account: str | None, all_accounts: bool, 
             render_job(job, lambda *_: None, ends=ends) | ({"account": job.account} if owner is None else {})
             for job in found
         ]
-        print_json({"object": "list", "data": data})
+        print_json({"object": "list", "data": data, "next_cursor": None})
         return
     now = datetime.now(UTC)
     head: tuple[str, ...] = ("job", "state", "model", "plugin", "age", "audio until")

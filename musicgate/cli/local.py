@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from musicgate.cli import run, stores
 from musicgate.cli.configuration import read_all
-from musicgate.cli.progress import display
+from musicgate.cli.estimate import typical_s
+from musicgate.cli.progress import describe_delivery, display
 from musicgate.cli.terminal import print_json, say
 from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
+from musicgate.gateway import account_book
 from musicgate.views import AudioEnd, render_job
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ async def generate_locally(
             job = await gateway.submit(
                 request, strict=strict, wait_s=0, on_stored=lambda stored: own.append(stored.id)
             )
-            job = await _follow(gateway, job, shown)
+            job = await follow(gateway, job, shown)
         await _deliver(gateway, job, order, in_sandbox=in_sandbox)
 
 
@@ -67,7 +69,7 @@ async def fetch_locally(job_id: str, order: Order, *, config: str | None) -> Non
         gateway, job = await stores.open_with(stack, settings, host, job_id)
         limits = _limits(gateway, [job.id], order, in_sandbox=False)
         async with display() as shown, limits:
-            job = await _follow(gateway, job, shown)
+            job = await follow(gateway, job, shown)
         await _deliver(gateway, job, order, in_sandbox=False)
 
 
@@ -83,37 +85,41 @@ async def cancel_locally(job_id: str, *, config: str | None) -> dict[str, Any]:
     settings, host = read_all(config)
     async with AsyncExitStack() as stack:
         gateway, job = await stores.open_with(stack, settings, host, job_id)
-        return _answer(gateway, await gateway.cancel(job.id, account=job.account))
+        return answer_of(gateway, await gateway.cancel(job.id, account=job.account))
 
 
-async def _follow(gateway: Gateway, job: Job, shown: Display) -> Job:
+async def follow(gateway: Gateway, job: Job, shown: Display) -> Job:
     """Show every change of a job until it is final."""
-    shown.typical_s = _typical_s(gateway, job)
     shown_warnings: list[object] = []
+    plugin = None
     async for newer in gateway.watch(job.id):
-        job, answer = newer, _answer(gateway, newer)
+        job, answer = newer, answer_of(gateway, newer)
+        if job.plugin != plugin:  # at first, and when another provider is asked
+            plugin, shown.typical_s = job.plugin, await typical_s(gateway, job)
         warnings = answer.get("warnings") or []
         run.note_warnings(shown, [warning for warning in warnings if warning not in shown_warnings])
         shown_warnings = warnings
-        shown.show(answer)
+        shown.show(answer, describe_delivery(job))
     return job
 
 
 async def _deliver(gateway: Gateway, job: Job, order: Order, *, in_sandbox: bool) -> None:
-    answer = _answer(gateway, job)
+    answer = answer_of(gateway, job)
     if job.failure is not None and order.as_json:
         print_json({**answer, "files": []})
     run.refuse_failed(answer)
     with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
         audio = {}
         for track in job.tracks:
-            path = gateway.audio_path(job, track.index) or await _fetch(gateway, job, track, Path(folder))
+            path = gateway.audio_path(job, track.index) or await fetch_track(
+                gateway, job, track, Path(folder)
+            )
             if path is not None:
                 audio[track.index] = path
         run.deliver(answer, audio, order, in_sandbox=in_sandbox)
 
 
-async def _fetch(gateway: Gateway, job: Job, track: Track, folder: Path) -> Path | None:
+async def fetch_track(gateway: Gateway, job: Job, track: Track, folder: Path) -> Path | None:
     """Fetch a track from the object store, or one that was not archived from the vendor's link."""
     sink = folder / str(track.index)
     if await gateway.save_audio(job, sink, track.index):
@@ -124,17 +130,14 @@ async def _fetch(gateway: Gateway, job: Job, track: Track, folder: Path) -> Path
     return sink
 
 
-def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
+def answer_of(gateway: Gateway, job: Job) -> dict[str, Any]:
+    """The job as JSON, with links to files of this machine."""
+
     def link(job: Job, track: Track, what: str) -> str | None:
         path = gateway.audio_path(job, track.index) if what == "audio" else None
         return path.absolute().as_uri() if path else None
 
-    return render_job(job, link, gateway.masker(job), ends=AudioEnd(gateway.settings))
-
-
-def _typical_s(gateway: Gateway, job: Job) -> float:
-    provider = gateway.provider_of(job)
-    return (provider.typical_s if provider else 60.0) / gateway.settings.follow.speed
+    return render_job(job, link, gateway.masker(job), ends=AudioEnd(account_book(gateway).retention_of))
 
 
 def _note_earlier_jobs(gateway: Gateway) -> None:

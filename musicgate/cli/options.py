@@ -25,6 +25,15 @@ class Positive(click.FloatRange):
         return number
 
 
+#: Where the context keeps that a server is used: its messages name its own routes.
+SERVER_KEY = "musicgate.server"
+
+
+def _note_server(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    context.meta[SERVER_KEY] = bool(value)
+    return value
+
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 CONFIG = click.option(
     "--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if it exists]"
@@ -33,6 +42,7 @@ URL = click.option(
     "--url",
     envvar="MUSICGATE_URL",
     metavar="URL",
+    callback=_note_server,
     help="Use this musicgate server instead of this process.  [env: MUSICGATE_URL]",
 )
 KEY = click.option(
@@ -40,6 +50,22 @@ KEY = click.option(
     envvar="MUSICGATE_API_KEY",
     metavar="KEY",
     help="API key for that server.  [env: MUSICGATE_API_KEY]",
+)
+
+#: Where the context keeps it: `musicgate.cli.progress` asks there, so no command has to hand it on.
+QUIET_KEY = "musicgate.quiet"
+
+
+def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[QUIET_KEY] = value
+
+
+QUIET = click.option(
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_quiet,
+    help="Print a line for each step instead of a progress bar, as where there is no terminal.",
 )
 
 
@@ -67,6 +93,7 @@ def run_options(command: Any) -> Any:
             metavar="SECONDS",
             help="Stop waiting after this time; the job continues.",
         ),
+        QUIET,
         CONFIG,
     )(command)
 

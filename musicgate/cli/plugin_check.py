@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli import completion
 from musicgate.cli.options import AS_JSON
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.plugins)
 @click.option(
     "--cases",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

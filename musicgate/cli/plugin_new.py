@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from musicgate.cli.options import AS_JSON
+
 #: The values of ``musicgate.scaffold.Callback``, which is imported only when the command runs.
 CALLBACKS = ("none", "unsigned", "hmac-body", "hmac-parts")
 
@@ -42,6 +44,7 @@ CALLBACKS = ("none", "unsigned", "hmac-body", "hmac-parts")
     help="Whether the vendor calls back, and what it signs: the body, or the song's id and the time.",
 )
 @click.option("--cancel", is_flag=True, help="The vendor can stop a song.")
+@AS_JSON
 def new(
     *,
     name: str,
@@ -53,6 +56,7 @@ def new(
     base_url: str | None,
     callback: str,
     cancel: bool,
+    as_json: bool,
 ) -> None:
     """Create a plugin distribution for the vendor NAME, in at most 150 lines of Python.
 
@@ -71,7 +75,7 @@ def new(
 
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
-    from musicgate.cli.terminal import say
+    from musicgate.cli.terminal import print_json, say
     from musicgate.codec import bundle
     from musicgate.hosting import load_plugins
 
@@ -102,6 +106,10 @@ def new(
     except FileExistsError as exc:
         raise RefusedError(f"{folder} exists already; nothing was written") from exc
     lines = sum(text.count("\n") for path, text in files.items() if path.startswith("src/"))
+    if as_json:
+        made = {"plugin": name, "provider": names.provider, "folder": str(folder), "files": sorted(files)}
+        print_json({"object": "plugin_draft", **made, "lines": lines})
+        return
     say(f"{folder}: a {vendor.kind.value} plugin of {lines} lines that passes the kit\n")
     say(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
     say(f"  musicgate plugins check {name} && pytest && ruff check && mypy")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.cli import completion
 from musicgate.cli.options import combined
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ _FIELDS = (
 #: Adds the argument and options of a request; they arrive as keywords, for `build_body`.
 request_options = combined(
     click.argument("prompt", required=False),
-    click.option("-m", "--model", help=f"Public model id.  [default: {DEFAULT_MODEL}]"),
+    click.option(
+        "-m",
+        "--model",
+        shell_complete=completion.models,
+        help=f"Public model id.  [default: {DEFAULT_MODEL}]",
+    ),
     click.option("--lyrics", help="Lyrics to sing, or @FILE to read them from a file."),
     click.option("--style", help="Genre and mood."),
     click.option("--title", help="Title of the song."),
@@ -48,6 +54,7 @@ request_options = combined(
         "only",
         multiple=True,
         metavar="NAME",
+        shell_complete=completion.providers,
         help="Use only this provider or plugin; may be repeated.",
     ),
     click.option(

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
+    from musicgate.accounts import AccountBook
     from musicgate.hosting import PluginHost
-    from musicgate.settings import Account, Settings
+    from musicgate.settings import Settings
 
 _HOST = click.option(
     "--host", metavar="ADDRESS", help="Address to listen on.  [default: the setting server.host]"
@@ -34,6 +35,8 @@ _GARBAGE_OBJECTS = 10_000
 _GARBAGE_GENERATIONS = (20, 50)
 #: They have a line for each request, and for each change of a job's state.
 _ACCESS_LOGS = ("musicgate.web.request_log", "musicgate.gateway.counting")
+#: Accounts that the greeting names.
+_SHOWN_ACCOUNTS = 10
 _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
 
 
@@ -157,7 +160,7 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str, opens_cons
     from musicgate import web
     from musicgate.assets import load_ffmpeg
     from musicgate.cli.terminal import say, visible
-    from musicgate.gateway import Gateway, check_asset_store
+    from musicgate.gateway import Gateway, account_book, check_asset_store
     from musicgate.web import raise_open_file_limit
 
     raise_open_file_limit()
@@ -176,7 +179,8 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str, opens_cons
                 web.serve(gateway, settings.server.host, settings.server.port)
             )
             _collect_garbage_less()
-            say("\n".join([*greeting(bound, settings.accounts, plugins, gateway.open_jobs), *more]))
+            book = account_book(gateway)
+            say("\n".join([*greeting(bound, book, plugins, gateway.open_jobs), *more]))
             if opens_console:
                 await _open_in_browser(console_at(bound))
             await stop.wait()
@@ -199,17 +203,20 @@ def _collect_garbage_less() -> None:
     gc.set_threshold(_GARBAGE_OBJECTS, *_GARBAGE_GENERATIONS)
 
 
-def greeting(
-    bound: tuple[str, int], accounts: Sequence[Account], plugins: PluginHost, open_jobs: int
-) -> list[str]:
+def greeting(bound: tuple[str, int], accounts: AccountBook, plugins: PluginHost, open_jobs: int) -> list[str]:
     """The lines that are printed when the server has started."""
     from musicgate.cli.terminal import visible
 
     host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    names = ", ".join(visible(account.name) for account in accounts)
+    names = sorted(accounts.names)
+    shown = ", ".join(visible(name) for name in names[:_SHOWN_ACCOUNTS])
+    if len(names) > _SHOWN_ACCOUNTS:
+        shown += f" and {len(names) - _SHOWN_ACCOUNTS} more"
+    if not names:
+        shown = "none; server.admin_key makes the first one"
     lines = [
         f"musicgate listens on http://{host}:{bound[1]}",
-        f"accounts: {names}" if names else "no account is configured: only this machine may call",
+        "no account is configured: only this machine may call" if accounts.is_open else f"accounts: {shown}",
         f"providers: {', '.join(sorted(plugins.providers)) or 'none'}",
     ]
     lines += [

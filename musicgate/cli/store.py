@@ -6,10 +6,11 @@ import asyncio
 
 import click
 
+from musicgate.cli.groups import SuggestingGroup
 from musicgate.cli.options import AS_JSON, CONFIG
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def store() -> None:
     """Copy the store of jobs to another database."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from musicgate.accounts import AccountBook
 from musicgate.errors import ConfigError, JobNotFoundError
 from musicgate.gateway import (
     Gateway,
@@ -132,6 +133,15 @@ async def accounts(settings: Settings) -> set[str]:
         async with open_job_store_to_read(slot) as store:
             found |= {*await store.accounts()}
     return found
+
+
+async def account_book(settings: Settings) -> AccountBook:
+    """The accounts of the settings, and those of the default store."""
+    book = AccountBook(settings)
+    if has_job_store(settings):
+        async with open_job_store_to_read(settings) as store:
+            book.update(await store.keys.load())
+    return book
 
 
 def open_to_read(slot: Settings) -> AbstractAsyncContextManager[JobStore]:

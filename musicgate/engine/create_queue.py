@@ -71,6 +71,11 @@ class CreateQueue:
         return self._running
 
     @property
+    def window_left(self) -> int | None:
+        """Calls that are left in the window; None where there is none, or where the ledger counts them."""
+        return None if self._window is None else self._window.left(self._now_s())
+
+    @property
     def is_full(self) -> bool:
         """True if no more jobs may wait here."""
         return self._waiting >= MAX_WAITING

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from musicgate.engine.quota import Reservation
     from musicgate.engine.shared_quota import SharedReservation
     from musicgate.engine.supervisor import Supervisor
-    from musicgate.model import Job
+    from musicgate.model import AuditEntry, Job
     from musicgate.planning import Candidate
     from musicgate.store import JobStore
 
@@ -43,6 +43,7 @@ class InFlight:
         time_limits: for the callers that wait.
         send: makes the call of a stored job, and returns the job after it.
         stored: called with a new job as soon as it is stored.
+        audit: makes the entry of the audit log that is stored with a new job; None = there is none.
         hand_over: called with a call that has ended, and whether it failed: an open job needs another owner.
     """
 
@@ -55,6 +56,7 @@ class InFlight:
         *,
         send: Callable[[Call], Awaitable[Job]],
         stored: Callable[[Job], None],
+        audit: Callable[[Job], AuditEntry] | None = None,
         hand_over: Callable[[Call, bool], None],
     ) -> None:
         self._store = store
@@ -63,6 +65,7 @@ class InFlight:
         self._time_limits = time_limits
         self._send = send
         self._stored = stored
+        self._audit = audit
         self._hand_over = hand_over
         self._calls: dict[str, Call] = {}
         #: Calls whose idempotency keys are being stored.
@@ -245,7 +248,8 @@ class InFlight:
         job, store = call.job, self._store
         try:
             with no_stray_cancellation():
-                earlier = await store.add(job, jobs.history(None, job, job.created_at), call.claim)
+                audit = self._audit and self._audit(job)
+                earlier = await store.add(job, jobs.history(None, job, job.created_at), call.claim, audit)
         except StorageError as error:
             if not error.maybe_stored:
                 call.stored.set_exception(error)

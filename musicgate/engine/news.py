@@ -28,12 +28,16 @@ class News(Protocol):
     def outbox(self) -> None:
         """There is something new in the outbox."""
 
+    def keys(self) -> None:
+        """Accounts or keys were changed here."""
+
     async def start(
         self,
         changed: Callable[[str], None],
         due: Callable[[str], None],
         outbox: Callable[[], None],
         missed: Callable[[], None],
+        keys: Callable[[], None],
     ) -> None:
         """Begin to hear what the others tell, by the callables of the same names.
 
@@ -65,12 +69,16 @@ class NoNews:
     def outbox(self) -> None:
         """Tell nothing."""
 
+    def keys(self) -> None:
+        """Tell nothing."""
+
     async def start(
         self,
         changed: Callable[[str], None],
         due: Callable[[str], None],
         outbox: Callable[[], None],
         missed: Callable[[], None],
+        keys: Callable[[], None],
     ) -> None:
         """Hear nothing."""
 

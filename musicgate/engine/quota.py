@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
+from musicgate.accounts import AccountBook
 from musicgate.engine import limits
 from musicgate.engine.expected_prices import ExpectedPrices
 from musicgate.errors import LimitReachedError
@@ -68,11 +69,14 @@ class Quota:
 
     Args:
         providers: the declarations by plugin.
+        accounts: has the limits; None = those of the settings.
     """
 
-    def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
-        self._usual = settings.limits
-        self._limits = settings.limits_by_account()
+    def __init__(
+        self, settings: Settings, providers: Mapping[str, Provider], accounts: AccountBook | None = None
+    ) -> None:
+        # Not copied: an account's limits may change at any time.
+        self._limits_of = (accounts or AccountBook(settings)).limits_of
         self._prices = ExpectedPrices(providers)
         self._windows: dict[str, limits.CallWindow] = {}
         self._sweep_windows_at = _MAX_IDLE_WINDOWS
@@ -115,6 +119,7 @@ class Quota:
         spent, now, steady = 0, clock.now(), clock.steady()
         if allowed.max_usd_per_day:
             spent = await store.spent_usd_nanos(account, limits.day_of(now)[0])
+            allowed = self._limits_of(account)  # they may have been changed meanwhile
         # Nothing is awaited from here to the end.
         usage = self._usage(account, steady)
         usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
@@ -189,11 +194,10 @@ class Quota:
         window = self._window(account, seconds)
         return attrs.evolve(usage, requests_left=window.left(seconds), requests_wait_s=window.wait_s(seconds))
 
-    def _limits_of(self, account: str) -> AccountLimits:
-        return self._limits.get(account, self._usual)
-
     def _window(self, account: str, now: float) -> limits.CallWindow:
-        window = self._windows.get(account)
+        window, calls = self._windows.get(account), self._limits_of(account).requests_per_minute
+        if window is not None and window.calls != calls:
+            window.calls = calls  # the limit was changed; what was counted stays
         if window is None:
             if len(self._windows) >= self._sweep_windows_at:
                 self._windows = {

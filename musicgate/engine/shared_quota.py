@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import attrs
 
+from musicgate.accounts import AccountBook
 from musicgate.engine import limits
 from musicgate.engine.expected_prices import ExpectedPrices
 from musicgate.engine.quota import error_of
@@ -84,11 +85,18 @@ class SharedQuota:
 
     Args:
         providers: the declarations by plugin.
+        accounts: has the limits; None = those of the settings.
     """
 
-    def __init__(self, settings: Settings, providers: Mapping[str, Provider], ledger: Ledger) -> None:
-        self._usual = settings.limits
-        self._limits = settings.limits_by_account()
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Mapping[str, Provider],
+        ledger: Ledger,
+        accounts: AccountBook | None = None,
+    ) -> None:
+        # Not copied: an account's limits may change at any time.
+        self._limits_of = (accounts or AccountBook(settings)).limits_of
         self._prices = ExpectedPrices(providers)
         self._ledger = ledger
         self._told: OrderedDict[str, _Told] = OrderedDict()
@@ -141,11 +149,11 @@ class SharedQuota:
             self._told.popitem(last=False)
         if answer.is_admitted:
             return
-        max_usd_per_day = self._limits_of(request.account).max_usd_per_day
+        # Those that were asked with: they may have been changed meanwhile.
         allowed = AccountLimits(
             requests_per_minute=request.requests_per_minute,
             max_open_jobs=request.max_open_jobs,
-            max_usd_per_day=max_usd_per_day if request.budget_usd_nanos else 0.0,
+            max_usd_per_day=request.budget_usd_nanos / NANOS_PER_USD,
         )
         reached = limits.reached_limit(allowed, usage, request.price_usd_nanos, answer.at)
         if reached is None:
@@ -199,9 +207,6 @@ class SharedQuota:
             return fields
         wait_s = max(0.0, told.usage.requests_wait_s - passed_s)
         return limits.rate_limit_fields(allowed, attrs.evolve(told.usage, requests_wait_s=wait_s))
-
-    def _limits_of(self, account: str) -> AccountLimits:
-        return self._limits.get(account, self._usual)
 
 
 def _limits_jobs(allowed: AccountLimits) -> bool:

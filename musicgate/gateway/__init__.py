@@ -15,17 +15,28 @@ from musicgate.gateway.custody import (
     kept_objects,
     users_of,
 )
-from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway
+from musicgate.gateway.facade import (
+    LOCAL_ACCOUNT,
+    Gateway,
+    account_book,
+    key_admin,
+    measure_gateway,
+    operation_of,
+)
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
     copy_job_store,
     has_job_store,
+    inspect_job_store,
+    job_store_file,
     job_store_name,
     open_job_store,
     open_job_store_to_read,
 )
+from musicgate.gateway.keyring import KeyAdmin, ShownKey
 from musicgate.gateway.measures import Measures
+from musicgate.gateway.operation import Operation
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -34,21 +45,29 @@ __all__ = [
     "GeneratedMusic",
     "IdempotencyKey",
     "JobHandle",
+    "KeyAdmin",
     "Measures",
+    "Operation",
     "Rendition",
+    "ShownKey",
+    "account_book",
     "all_jobs",
     "check_asset_store",
     "check_objects",
     "copy_job_store",
     "generate",
     "has_job_store",
+    "inspect_job_store",
+    "job_store_file",
     "job_store_name",
     "kept_assets",
     "kept_objects",
+    "key_admin",
     "measure_gateway",
     "open_asset_store",
     "open_importer",
     "open_job_store",
     "open_job_store_to_read",
+    "operation_of",
     "users_of",
 ]

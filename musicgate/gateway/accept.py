@@ -45,6 +45,7 @@ class Submission(NamedTuple):
     explain: bool
     wait_s: float
     idempotency: IdempotencyKey | None
+    key_id: str = ""
 
     @property
     def explains(self) -> bool:
@@ -134,6 +135,7 @@ def _new_job(
         request,
         new_attempt(candidate, token, context.clock.now(), is_sent=has_slot),
         account=submission.account,
+        key_id=submission.key_id,
         generation_id=submission.generation_id or context.new_id("G-"),
         callback_token=token,
         deadline_at=steady + lifetime,

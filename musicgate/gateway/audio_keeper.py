@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from musicgate.assets import AudioWorkers, ObjectStore, Staging
     from musicgate.assets.marks import Tags
-    from musicgate.model import Track
+    from musicgate.model import AuditEntry, Track
     from musicgate.store import JobStore
 
 _log = logging.getLogger(__name__)
@@ -305,12 +305,16 @@ class AudioKeeper:
             await self._references.release(job_id, names)
             await self.remove_unused()
 
-    async def delete_job(self, job_id: str) -> None:
-        """Delete a job, and the files that no other job uses; errors as of `release`."""
+    async def delete_job(self, job_id: str, *, audit: AuditEntry | None = None) -> None:
+        """Delete a job, and the files that no other job uses; errors as of `release`.
+
+        Args:
+            audit: noted with the deletion.
+        """
         names = await self._names_of(job_id)
         if any(_is_of_earlier_version(name) for name in names):
             await self._references.release(job_id, names)
-        await self._store.delete(job_id)
+        await self._store.delete(job_id, audit=audit)
         if names:
             await self.remove_unused()
 

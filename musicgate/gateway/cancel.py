@@ -13,13 +13,16 @@ from musicgate.plugin import Step
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
-    from musicgate.model import Job
+    from musicgate.model import AuditEntry, Job
 
 _log = logging.getLogger(__name__)
 
 
-async def cancel(context: GatewayContext, job: Job) -> Job:
+async def cancel(context: GatewayContext, job: Job, *, audit: AuditEntry | None = None) -> Job:
     """End an open job as ``cancelled``.
+
+    Args:
+        audit: noted with its end.
 
     Returns:
         The job as it is stored now; cancelling a cancelled job again changes nothing.
@@ -36,7 +39,7 @@ async def cancel(context: GatewayContext, job: Job) -> Job:
     # The edit reads the newest version: the job may have been sent or delivered while the vendor was asked to
     # stop.
     stored = await commit.change(
-        context, job, lambda current: jobs.cancel(current, now, was_stopped=was_stopped)
+        context, job, lambda current: jobs.cancel(current, now, was_stopped=was_stopped), audit=audit
     )
     if not jobs.was_cancelled(stored):
         _refuse_finished(stored)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from musicgate.gateway.context import GatewayContext
-    from musicgate.model import Job
+    from musicgate.model import AuditEntry, Job
 
 _log = logging.getLogger(__name__)
 #: A job is changed by a handful of parties; more lost races than this mean that something is broken.
@@ -31,13 +31,16 @@ _MAX_BROKEN_TRIES = 3
 DELETED = Failure(reason=FailureClass.CANCELLED, message="the job was deleted")
 
 
-async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) -> Job:
+async def change(
+    context: GatewayContext, job: Job, edit: Callable[[Job], Job], *, audit: AuditEntry | None = None
+) -> Job:
     """Apply ``edit`` to the newest version of a job and store the result.
 
     Args:
         job: a version of it, perhaps an old one.
         edit: a pure function of `musicgate.jobs`; returns the same object when there is nothing to do.
             Applied to its own result it changes nothing: a write whose answer is lost is tried again.
+        audit: noted with the change, if there is one.
 
     Returns:
         The version that is stored now. For a job that was deleted meanwhile, one that has ended: nothing may
@@ -53,7 +56,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
             return job
         messages = messages_about(context, job, wanted)
         events = jobs.history(job, wanted, wanted.updated_at)
-        stored = await context.store.replace(job, wanted, events, messages, term=context.term)
+        stored = await context.store.replace(job, wanted, events, messages, term=context.term, audit=audit)
         if stored is not None:
             context.changed(job, stored)
             if messages:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from musicgate.accounts import AccountBook
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import (
     CreateQueue,
@@ -94,6 +95,8 @@ async def open_context(
         keeper = _keeper(stack, settings, objects, store, figures)
         shares, news = replication(settings)
         ledger = ledger_of(settings, store, shares)
+        accounts = AccountBook(settings)
+        accounts.update(await store.keys.load())
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -107,7 +110,8 @@ async def open_context(
             keeper=keeper,
             webhooks=webhooks,
             on_change=on_change,
-            quota=account_quota(settings, providers, ledger),
+            quota=account_quota(settings, providers, ledger, accounts),
+            accounts=accounts,
             ledger=ledger,
             new_id=new_id,
             new_token=new_token,
@@ -196,11 +200,16 @@ def _silent_after_s(settings: Settings) -> float:
 
 
 def account_quota(
-    settings: Settings, providers: Mapping[str, InstalledProvider], ledger: Ledger | None
+    settings: Settings,
+    providers: Mapping[str, InstalledProvider],
+    ledger: Ledger | None,
+    accounts: AccountBook | None = None,
 ) -> Quota | SharedQuota:
     """The limits of accounts, counted by the ledger where there is one."""
     declared = {name: installed.provider for name, installed in providers.items()}
-    return Quota(settings, declared) if ledger is None else SharedQuota(settings, declared, ledger)
+    if ledger is None:
+        return Quota(settings, declared, accounts)
+    return SharedQuota(settings, declared, ledger, accounts)
 
 
 def create_queues(

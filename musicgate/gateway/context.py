@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from musicgate.accounts import AccountBook
 from musicgate.aio import TimeLimits
 from musicgate.engine import (
     FIRST_SHARE,
@@ -16,7 +17,9 @@ from musicgate.engine import (
     SharedAdmission,
     SharedQuota,
 )
+from musicgate.gateway.audit import Audit
 from musicgate.gateway.counting import note_state
+from musicgate.gateway.drain import Drain
 from musicgate.gateway.quiet_polls import QuietPolls
 from musicgate.metrics import Figures
 from musicgate.tracing import Tracing, find_tracing
@@ -45,6 +48,10 @@ def _admission(context: GatewayContext) -> Admission:
     return LocalAdmission(quota, queues, context.store, clock)
 
 
+def _audit(context: GatewayContext) -> Audit:
+    return Audit(context.store.audit_log, context.clock, context.settings.audit)
+
+
 @attrs.frozen(kw_only=True)
 class GatewayContext:
     """The ports, providers and settings of an open gateway.
@@ -65,7 +72,10 @@ class GatewayContext:
         tracing: makes spans; None where tracing is not configured.
         shares: which open jobs this replica follows.
         news: what replicas tell each other.
+        accounts: the accounts and keys as they are now.
         term: the term under which a follower writes; None for writers that do not follow a job.
+        audit: who did what.
+        drain: whether new jobs are taken.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -87,6 +97,9 @@ class GatewayContext:
     new_token: Callable[[], str]
     shares: Shares = attrs.field(factory=LocalShares)
     news: News = attrs.field(factory=NoNews)
+    accounts: AccountBook = attrs.field(
+        default=attrs.Factory(lambda self: AccountBook(self.settings), takes_self=True)
+    )
     term: int | None = None
     ledger: Ledger | None = None
     admission: Admission = attrs.field(default=attrs.Factory(_admission, takes_self=True))
@@ -95,6 +108,8 @@ class GatewayContext:
     time_limits: TimeLimits = attrs.field(factory=TimeLimits)
     figures: Figures = attrs.field(factory=Figures)
     tracing: Tracing | None = attrs.field(factory=find_tracing)
+    audit: Audit = attrs.field(default=attrs.Factory(_audit, takes_self=True))
+    drain: Drain = attrs.field(factory=Drain)
 
     @property
     def speed(self) -> float:

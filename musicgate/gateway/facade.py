@@ -24,17 +24,20 @@ from musicgate.gateway.compose import open_context
 from musicgate.gateway.counting import note_create, note_refusal
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.handle import JobHandle
+from musicgate.gateway.keyring import KeyAdmin
 from musicgate.gateway.listening import listen
 from musicgate.gateway.measures import Measures, measure
+from musicgate.gateway.operation import Operation
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
-from musicgate.model import IdempotencyClaim, ProviderStatus
+from musicgate.model import AuditAction, IdempotencyClaim, ProviderStatus
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from musicgate.accounts import AccountBook
     from musicgate.assets import Peaks
     from musicgate.engine import ServiceReport, Supervisor
     from musicgate.gateway.audio_keeper import Rendition
@@ -158,6 +161,7 @@ class Gateway:
         request: MusicRequest,
         *,
         account: str = LOCAL_ACCOUNT,
+        key_id: str = "",
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
@@ -168,6 +172,7 @@ class Gateway:
 
         Args:
             account: the job's account.
+            key_id: id of the API key of the call, kept with the job; empty = there is none.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
@@ -196,6 +201,7 @@ class Gateway:
             explain=explain,
             wait_s=0.0,
             idempotency=idempotency,
+            key_id=key_id,
         )
         figures, is_replay = self._context.figures, True
         try:
@@ -218,6 +224,7 @@ class Gateway:
         request: MusicRequest,
         *,
         account: str = LOCAL_ACCOUNT,
+        key_id: str = "",
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
@@ -230,6 +237,7 @@ class Gateway:
 
         Args:
             account: the job's account.
+            key_id: id of the API key of the call, kept with the job; empty = there is none.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
@@ -263,6 +271,7 @@ class Gateway:
             explain=explain,
             wait_s=wait_s,
             idempotency=idempotency,
+            key_id=key_id,
         )
         figures = self._context.figures
         try:
@@ -350,17 +359,33 @@ class Gateway:
         """List the account's jobs that match a query, newest first."""
         return await self._context.store.list_jobs(account, query)
 
-    async def cancel(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> Job:
+    async def cancel(
+        self, job_id: str, *, account: str = LOCAL_ACCOUNT, key_id: str = "", request_id: str = ""
+    ) -> Job:
         """Cancel a job here, and at the vendor where its plugin knows how.
+
+        Args:
+            key_id: id of the API key of the call, for the audit log.
+            request_id: id of the HTTP request, for the audit log.
 
         Raises:
             JobNotFoundError: the account has no such job.
             RequestError: 409, it has ended, or its audio has been delivered.
         """
-        return await cancel(self._context, await self.find(job_id, account=account))
+        job = await self.find(job_id, account=account)
+        audit = self._context.audit.entry(
+            AuditAction.CANCELLED.value, account, key_id=key_id, job_id=job.id, request_id=request_id
+        )
+        return await cancel(self._context, job, audit=audit)
 
-    async def delete(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> None:
+    async def delete(
+        self, job_id: str, *, account: str = LOCAL_ACCOUNT, key_id: str = "", request_id: str = ""
+    ) -> None:
         """Delete a job with its history and its audio; an open one is cancelled first.
+
+        Args:
+            key_id: id of the API key of the call, for the audit log.
+            request_id: id of the HTTP request, for the audit log.
 
         Raises:
             JobNotFoundError: the account has no such job.
@@ -370,7 +395,10 @@ class Gateway:
         if not job.state.is_final and job.delivered_at is None:
             with suppress(RequestError):  # it ended meanwhile, or was delivered
                 await cancel(self._context, job)
-        await self._context.keeper.delete_job(job.id)
+        audit = self._context.audit.entry(
+            AuditAction.DELETED.value, account, key_id=key_id, job_id=job.id, request_id=request_id
+        )
+        await self._context.keeper.delete_job(job.id, audit=audit)
         self._context.quota.forget(job.id)
         self._runner.note_deleted(job.id)
 
@@ -631,6 +659,22 @@ class Gateway:
     def background(self) -> Mapping[str, ServiceReport]:
         """Reports on the background services, by name."""
         return self._runner.supervisor.services
+
+
+def operation_of(gateway: Gateway) -> Operation:
+    """What operators see and do. For servers of this distribution, as `measure_gateway`."""
+    return Operation(gateway._context, gateway._runner.owners)  # noqa: SLF001 - of the same module
+
+
+def account_book(gateway: Gateway) -> AccountBook:
+    """The accounts and keys as they are now. For servers of this distribution, as `measure_gateway`."""
+    return gateway._context.accounts  # noqa: SLF001 - of the same module
+
+
+def key_admin(gateway: Gateway) -> KeyAdmin:
+    """What changes accounts and keys of an open gateway. For servers, as `measure_gateway`."""
+    context = gateway._context  # noqa: SLF001 - of the same module
+    return KeyAdmin(context.store.keys, context.accounts, context.news.keys, context.clock.now)
 
 
 async def measure_gateway(gateway: Gateway) -> Measures:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from musicgate.settings import Settings
-    from musicgate.store import JobStore
+    from musicgate.store import JobStore, StoreReport
     from musicgate.store.postgres import PostgresJobStore
 
 #: libpq reads both.
@@ -62,6 +62,34 @@ def open_job_store_to_read(settings: Settings) -> AbstractAsyncContextManager[Jo
     return SqliteJobStore.open_to_read(_path(settings))
 
 
+async def inspect_job_store(settings: Settings) -> StoreReport:
+    """Look at the store without locking, migrating or changing it, whether or not another process uses it.
+
+    Raises:
+        ConfigError: ``store.url`` names none that can be used, or it is of a later version.
+        StorageError: it cannot be read or reached.
+    """
+    if is_postgres(settings):
+        return await _postgres(settings).inspect(
+            settings.store_url,
+            has_session=not settings.store.pgbouncer,
+            session_url=session_url(settings),
+        )
+    from musicgate.store.sqlite import SqliteJobStore
+
+    session_url(settings)
+    return await SqliteJobStore.inspect(_named_path(settings))
+
+
+def job_store_file(settings: Settings) -> Path | None:
+    """The file of the store, which need not exist; None for one on a server.
+
+    Raises:
+        ConfigError: ``store.url`` names no store.
+    """
+    return None if is_postgres(settings) else _named_path(settings)
+
+
 def has_job_store(settings: Settings) -> bool:
     """True if the store may have jobs: its file exists, or it is on a server.
 
@@ -74,7 +102,7 @@ def has_job_store(settings: Settings) -> bool:
 def job_store_name(settings: Settings) -> str:
     """The store as messages name it: its file, or its server and database."""
     if not is_postgres(settings):
-        return str(_path(settings))
+        return str(_named_path(settings))
     url = urlsplit(settings.store_url)
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
@@ -151,8 +179,8 @@ def _postgres(settings: Settings) -> type[PostgresJobStore]:
     return PostgresJobStore
 
 
-def _path(settings: Settings) -> Path:
-    """The SQLite file of ``store.url``. Makes its folder."""
+def _named_path(settings: Settings) -> Path:
+    """The SQLite file of ``store.url``."""
     url = urlsplit(settings.store_url)
     if url.scheme != "sqlite" or url.netloc:
         raise ConfigError(
@@ -161,7 +189,12 @@ def _path(settings: Settings) -> Path:
             key="store.url",
             source=settings.source,
         )
-    path = Path(unquote(url.path).removeprefix("/"))
+    return Path(unquote(url.path).removeprefix("/"))
+
+
+def _path(settings: Settings) -> Path:
+    """The SQLite file of ``store.url``. Makes its folder."""
+    path = _named_path(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -60,6 +60,7 @@ class Owners:
             context.time_limits,
             send=send,
             stored=self._stored,
+            audit=context.audit.created if context.audit.is_on else None,
             hand_over=self._hand_over,
         )
         self.scheduler = Scheduler(

@@ -16,6 +16,7 @@ from musicgate.gateway.cancel import stop_vendor
 from musicgate.gateway.candidates import create_budget_s
 from musicgate.gateway.events import watch_job
 from musicgate.gateway.finishing import tracks_to_finish
+from musicgate.gateway.keyring import KeyringReader
 from musicgate.gateway.owners import Owners
 from musicgate.gateway.settle import settle
 from musicgate.gateway.shared_assets import check_shared_assets
@@ -44,17 +45,20 @@ class Runner:
         owners: the create calls in flight, and the scheduler of the open jobs that no call owns.
         webhooks: the courier, and the delivery log.
         sweeper: removes what is too old.
+        keyring: takes over changes of accounts and keys.
     """
 
     def __init__(self, context: GatewayContext, changes: Changes) -> None:
         """Take an open context, and the readers to wake when a job changes."""
         self._context = context
+        self._drain = context.drain
         self._changes = changes
         self.sweeper = Sweeper(context, self.note_deleted)
         self.supervisor = Supervisor()
         self.webhooks = Webhooks(context)
         self.owners = Owners(context, self.supervisor, self._send)
         self._callbacks = SeenCallbacks()
+        self.keyring = KeyringReader(context)
 
     async def start(self) -> None:
         """Recover the open jobs of earlier processes, as far as they are ours, then start the services.
@@ -67,6 +71,7 @@ class Runner:
             due=self.owners.hear_of_due,
             outbox=self._context.outbox_changed.set,
             missed=self._hear_of_loss,
+            keys=self.keyring.wake,
         )
         shares = self._context.shares
         if shares.replica:
@@ -79,6 +84,9 @@ class Runner:
         self.supervisor.start("scheduler", self.owners.scheduler.run)
         self.supervisor.start("sweeper", self.sweeper.run)
         self.supervisor.start("courier", self.webhooks.run)
+        if self._context.audit.is_on:
+            self.supervisor.start("audit log", self._context.audit.run)
+        self.supervisor.start("keys", self.keyring.run)
 
     async def close(self) -> None:
         """Stop the services. Calls in flight get ``server.drain_s`` to end; jobs that wait stay stored."""
@@ -86,16 +94,24 @@ class Runner:
         await self._context.shares.hand_over()
         await self.supervisor.stop_services()
         await self.supervisor.finish(self._context.settings.server.drain_s)
+        await self._context.audit.flush()
+        await self.keyring.note_uses()
         await self._context.news.close()
         await self._context.shares.close()
 
     async def accept(self, submission: Submission) -> Call | IdempotencyClaim:
-        """Begin a create call; or find the earlier use of its key. See `musicgate.gateway.accept`."""
+        """Begin a create call; or find the earlier use of its key. See `musicgate.gateway.accept`.
+
+        Raises:
+            RequestError: 503, the gateway is being drained; or as `accept` does.
+        """
         key = submission.idempotency
         if key is not None:
             earlier = await self._context.store.find_claim(submission.account, key.route, key.key)
             if earlier is not None:
                 return earlier
+        if self._drain.since is not None:
+            raise self._drain.refusal()
         self.webhooks.check(submission.account, submission.request.webhook_url)
         return await accept(self._context, self.owners.in_flight, submission)
 
@@ -174,6 +190,7 @@ class Runner:
         """Hear that news were lost. Jobs are looked for anyway; who waits, and the courier, read again."""
         self._changes.notify_all()
         self._context.outbox_changed.set()
+        self.keyring.wake()
 
     async def _stop_late(self, job_id: str) -> None:
         """Ask the vendor to stop a job whose native id arrived after the cancel."""

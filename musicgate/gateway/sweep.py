@@ -1,4 +1,4 @@
-"""Remove old jobs, old audio and old idempotency keys. Open jobs are never touched.
+"""Remove old jobs, old audio, old idempotency keys and old audit entries. Open jobs are never touched.
 
 Each account has its own times (``[retention]``, or what its entry says instead), and its jobs are swept in
 the order of their ends. To remove audio is to note that its job does not use it any more; the bytes go with
@@ -51,7 +51,6 @@ class Sweeper:
         """Take an open context, and what to call with the id of each deleted job."""
         self._context = context
         self._deleted = deleted
-        self._retention = context.settings.retention_by_account()
         self._reported: list[str] = []
 
     async def run(self) -> None:
@@ -73,6 +72,10 @@ class Sweeper:
             await self._failure_of("accounts", self._sweep_accounts(keys_up_to)),
             await self._failure_of("unused audio", context.keeper.remove_unused()),
         ]
+        keep_days = context.settings.audit.keep_days
+        if keep_days:
+            old = context.store.audit_log.forget(_ago(context.clock.now(), keep_days))
+            failures.append(await self._failure_of("audit log", old))
         if context.ledger is not None:
             failures.append(await self._failure_of("reservations", context.ledger.sweep()))
         self._report([failure for failure in failures if failure])
@@ -91,12 +94,12 @@ class Sweeper:
         return None
 
     async def _sweep_accounts(self, keys_up_to: datetime) -> None:
-        now, usual = self._context.clock.now(), self._context.settings.retention
-        if not any(entry.audio_days or entry.jobs_days for entry in (usual, *self._retention.values())):
+        now, accounts = self._context.clock.now(), self._context.accounts
+        if not accounts.has_retention:
             return
         failures: list[str] = []
         for account in await self._context.store.accounts():
-            retention = self._retention.get(account, usual)
+            retention = accounts.retention_of(account)
             if retention.audio_days:
                 failures += await self._remove_audio(account, _ago(now, retention.audio_days))
             if retention.jobs_days:

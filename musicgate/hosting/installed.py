@@ -10,7 +10,7 @@ from musicgate.codec import SchemaValidator
 from musicgate.errors import ConfigError, InvalidRequestError, PluginError
 from musicgate.plugin import HttpRequest
 from musicgate.settings import resolve
-from musicgate.text import Masker
+from musicgate.text import Masker, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -110,7 +110,7 @@ def installed_providers(settings: Settings, host: PluginHost) -> dict[str, Insta
             message = (
                 f"this plugin could not be loaded: {broken}"
                 if broken
-                else f"no such plugin is installed (there are {names})"
+                else f"no such plugin is installed (there are {names}){did_you_mean(name, host.providers)}"
             )
             raise ConfigError(message, key=f"providers.{name}", source=settings.source)
     found = {}

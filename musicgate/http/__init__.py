@@ -13,6 +13,7 @@ from musicgate.http.client_errors import (
 )
 from musicgate.http.port import Transport
 from musicgate.http.proxies import Proxies
+from musicgate.http.reachability import reach
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "answer_reason",
     "connect_reason",
     "exact_url",
+    "reach",
 ]

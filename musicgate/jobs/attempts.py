@@ -59,6 +59,7 @@ def new_job(
     attempt: Attempt,
     *,
     account: str,
+    key_id: str = "",
     generation_id: str,
     callback_token: str,
     deadline_at: datetime,
@@ -74,6 +75,7 @@ def new_job(
     Args:
         sender: the replica that makes the create call; empty where there is only one.
         trace: the ``traceparent`` of the span that makes it.
+        key_id: id of the API key of the call; empty where there is none.
         in_progress: the create call is about to be made, and lasts as long as the song.
     """
     return Job(
@@ -93,6 +95,7 @@ def new_job(
         is_clean=True,
         sender=sender,
         trace=trace,
+        key_id=key_id,
     )
 
 

@@ -3,6 +3,7 @@
 Frozen attrs, no I/O, and no rule beyond what a value knows of itself.
 """
 
+from musicgate.model.audit import AuditAction, AuditEntry
 from musicgate.model.callback_signature import CallbackSignature, SignatureEncoding
 from musicgate.model.changes import changed
 from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry, is_address, origin
@@ -45,6 +46,7 @@ from musicgate.model.job import (
     WarningCode,
 )
 from musicgate.model.json_types import JsonObject, JsonValue
+from musicgate.model.operation import DrainReport, Latency, ProviderReport
 from musicgate.model.provider import (
     Ability,
     HeaderAuth,
@@ -71,8 +73,10 @@ from musicgate.model.share import SHARES, share_of
 from musicgate.model.state import JobState
 from musicgate.model.track import Asset, Manifest, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
+from musicgate.model.usage_sum import COMPLETED, UsageGroup, UsageQuery, UsageSum
 
 __all__ = [
+    "COMPLETED",
     "RULES",
     "SHARES",
     "Ability",
@@ -81,6 +85,8 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "Attribution",
+    "AuditAction",
+    "AuditEntry",
     "BreakerState",
     "CallbackSignature",
     "Choice",
@@ -90,6 +96,7 @@ __all__ = [
     "DeliveryStatus",
     "DeliveryTry",
     "Doubt",
+    "DrainReport",
     "EventKind",
     "Failure",
     "FailureClass",
@@ -108,6 +115,7 @@ __all__ = [
     "JobUpdate",
     "JsonObject",
     "JsonValue",
+    "Latency",
     "Limits",
     "Manifest",
     "Meter",
@@ -121,6 +129,7 @@ __all__ = [
     "PriceRule",
     "Progress",
     "Provider",
+    "ProviderReport",
     "ProviderSettings",
     "ProviderStatus",
     "RateWindow",
@@ -136,6 +145,9 @@ __all__ = [
     "Timeouts",
     "Track",
     "Usage",
+    "UsageGroup",
+    "UsageQuery",
+    "UsageSum",
     "WarningCode",
     "changed",
     "contradiction",

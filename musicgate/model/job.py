@@ -175,6 +175,8 @@ class Job:
         storage_trouble: why delivered audio could not be stored at the last try; None when it was.
         sender: the replica that makes its create call; empty where there is only one.
         trace: the ``traceparent`` of the span that made it; empty where none was recorded.
+        key_id: id of the API key that created it, never the key; empty where there was none, and for jobs of
+            earlier versions.
     """
 
     id: str
@@ -204,6 +206,7 @@ class Job:
     storage_trouble: str | None = None
     sender: str = ""
     trace: str = ""
+    key_id: str = ""
 
     @property
     def attempt(self) -> Attempt | None:

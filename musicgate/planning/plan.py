@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import orjson
@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from musicgate.hosting import InstalledProvider
-    from musicgate.model import HealthReport, MusicRequest, Offer
+    from musicgate.model import HealthReport, MusicRequest, Offer, RoutingOptions
     from musicgate.planning.routing import EligibleOffer
     from musicgate.plugin import Translation
+
+
+#: A request may name many providers, and each comparison takes time.
+_MOST_SUGGESTIONS: Final = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -173,17 +177,21 @@ class Planner:
         if strict and warnings:
             raise _as_error(warnings[0])
         route = self._offers.route(model, request.routing, beta_channel=beta_channel)
+        closest = functools.partial(
+            self._offers.closest_model, model, request.routing, beta_channel=beta_channel
+        )
         if not route.offered:
-            raise _not_offered(model)
+            raise _not_offered(model, closest())
         if not route.candidates:
             reasons = "; ".join(
                 f"{item.plugin}: {item.message}"
                 for item in route.excluded
                 if item.reason != "model_not_offered"
             )
+            meant = self._meant_providers(request.routing, beta_channel=beta_channel)
             raise RequestError(
                 "unsupported_model_or_endpoint",
-                f"no provider is left: {reasons}",
+                f"no provider is left{meant}: {reasons}",
                 reason="no_provider_matches",
             )
         excluded = list(route.excluded)
@@ -197,8 +205,16 @@ class Planner:
         translate = functools.partial(self._translate, request, callback_url, now, strict=strict)
         candidates = self._translated(request, route.candidates, translate, refused)
         if not candidates:
-            raise _most_telling(model, refusals)
+            raise _most_telling(model, refusals, closest)
         return Plan(model=model, candidates=tuple(candidates), excluded=tuple(excluded), warnings=warnings)
+
+    def _meant_providers(self, routing: RoutingOptions, *, beta_channel: bool) -> str:
+        """Which names in ``provider.only`` are misspelt, as a part of a sentence."""
+        pairs = [
+            (name, self._offers.closest_provider(name, routing, beta_channel=beta_channel))
+            for name in (routing.only or ())[:_MOST_SUGGESTIONS]
+        ]
+        return "".join(f" (did you mean {meant}, not {name}?)" for name, meant in pairs if meant)
 
     def choose(
         self,
@@ -327,17 +343,20 @@ def _refuse_lone_surrogates(body: object) -> None:
         ) from exc
 
 
-def _most_telling(model: str, refusals: list[MusicgateError]) -> MusicgateError:
+def _most_telling(
+    model: str, refusals: list[MusicgateError], closest: Callable[[], str | None]
+) -> MusicgateError:
     """The first refusal that the caller can fix; a violation says more than "model not offered"."""
     requests = [error for error in refusals if isinstance(error, RequestError)]
     telling = [error for error in requests if error.code != "unsupported_model_or_endpoint"]
     if requests and not telling:
-        return _not_offered(model, "; ".join(error.message for error in requests))
+        return _not_offered(model, closest(), "; ".join(error.message for error in requests))
     return next(iter(telling or refusals))
 
 
-def _not_offered(model: str, why: str = "") -> RequestError:
-    listed = f"no provider offers {model} for music; GET /v1/music/models lists what there is"
+def _not_offered(model: str, meant: str | None, why: str = "") -> RequestError:
+    suggestion = f"; did you mean {meant}?" if meant else ";"
+    listed = f"no provider offers {model} for music{suggestion} GET /v1/music/models lists what there is"
     return RequestError("unsupported_model_or_endpoint", f"{listed} ({why})" if why else listed)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.model import MusicRequest, Offer, Provider, RoutingOptions, Stage
+from musicgate.text import closest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -163,6 +164,40 @@ class OfferIndex:
         message = f"only the first {MAX_CANDIDATES} are tried"
         excluded += [Exclusion(plugin, "too_many_candidates", message) for plugin in surplus]
         return Route(candidates=candidates, excluded=tuple(excluded), offered=bool(offers))
+
+    def closest_model(self, model: str, options: RoutingOptions, *, beta_channel: bool = False) -> str | None:
+        """The model id that an unknown one is close to, of those that this caller may ask for."""
+        return closest(
+            model,
+            (
+                name
+                for plugin, provider in self._providers.items()
+                if self._refusal(plugin, options, beta_channel=beta_channel) is None
+                for offer in provider.offers
+                for name in (offer.model, *offer.aliases)
+                if name.lower() != _folded(model)  # a listed one that every provider disclaims
+            ),
+        )
+
+    def closest_provider(
+        self, name: str, options: RoutingOptions, *, beta_channel: bool = False
+    ) -> str | None:
+        """The provider or plugin that an unknown name is close to, of those that this caller may ask.
+
+        None as well if the name is one of an installed plugin.
+        """
+        if any(fold_name(name) in names for names in self._names.values()):
+            return None
+        anywhere = attrs.evolve(options, only=None, ignore=())
+        return closest(
+            name,
+            (
+                known
+                for plugin, provider in self._providers.items()
+                if self._refusal(plugin, anywhere, beta_channel=beta_channel) is None
+                for known in (provider.name, provider.plugin)
+            ),
+        )
 
     def _eligible(
         self, model: str, options: RoutingOptions, *, beta_channel: bool = False

@@ -4,12 +4,13 @@ Start with `values`, which has every setting as a field. `rules` knows types and
 and the environment, `resolve` adds what a plugin declares. No error message shows a value.
 """
 
+from musicgate.settings.audit import AuditSettings
 from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.limits import AccountLimits, RetentionSettings
 from musicgate.settings.load import OTHER_VARIABLES, load_settings, variable_of
 from musicgate.settings.provider_settings import resolve
-from musicgate.settings.rules import Hidden, WebAddress, doc_of, rule_of
+from musicgate.settings.rules import Hidden, Moment, WebAddress, doc_of, rule_of
 from musicgate.settings.secrets import read_secret
 from musicgate.settings.values import (
     SECTIONS,
@@ -32,8 +33,10 @@ __all__ = [
     "Account",
     "AccountLimits",
     "AssetSettings",
+    "AuditSettings",
     "FollowSettings",
     "Hidden",
+    "Moment",
     "NetworkSettings",
     "NotTextError",
     "ProviderTable",

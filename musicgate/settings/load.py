@@ -20,6 +20,7 @@ from musicgate.settings.environment import Environment
 from musicgate.settings.rules import Text, rule_of
 from musicgate.settings.values import SECTIONS, Account, Settings
 from musicgate.settings.webhooks import check_webhooks
+from musicgate.text import closest, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,11 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "keep jobs if the user has no home folder, as in many containers.",
     "MUSICGATE_URL": "Command line only: the server to use, like `--url`.",
     "MUSICGATE_API_KEY": "Command line only: the key for that server, like `--key`.",
+    "MUSICGATE_WEBHOOK_SECRET": "Command line only: the webhook secret of an account, like `--webhook-secret`.",
     "MUSICGATE_TRACEBACK": "Command line only: any value shows tracebacks, like `--debug`.",
 }
 _DEFAULT_FILE = "musicgate.toml"
+_SECTIONS = frozenset({*SECTIONS, "accounts", "providers"})
 
 #: Kubernetes sets these in every container for a Service whose name begins with "musicgate".
 #: Source: kubernetes.io/docs/concepts/services-networking/service, "Environment variables", read 2026-11-28.
@@ -70,8 +73,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     tables = _read_file(chosen) if chosen else {}
     variables = _overlay_environment(tables, environ, source)
     for name in tables:
-        if name not in {*SECTIONS, "accounts", "providers"}:
-            raise ConfigError("no such section", key=name, source=source)
+        if name not in _SECTIONS:
+            message = f"no such section{did_you_mean(name, _SECTIONS)}"
+            raise ConfigError(message, key=name, source=source)
     sections = {
         name: kind(**_values(kind, name, tables[name], source, variables))
         for name, kind in SECTIONS.items()
@@ -130,7 +134,11 @@ def _overlay_environment(
         section, *keys = variable.removeprefix(_PREFIX).lower().split("__")
         known = section in SECTIONS and len(keys) == 1
         if not known and not (section == "providers" and len(keys) == 2):
-            raise ConfigError("no such setting; the form is MUSICGATE_<SECTION>__<KEY>", source=variable)
+            # Without the prefix, which makes all of them close to each other.
+            meant = closest(variable.removeprefix(_PREFIX), _names_of_variables())
+            hint = f"did you mean {_PREFIX}{meant}? The" if meant else "the"
+            message = f"no such setting; {hint} form is MUSICGATE_<SECTION>__<KEY>"
+            raise ConfigError(message, source=variable)
         table = tables.setdefault(section, {})
         for key in keys[:-1]:
             table = table.setdefault(key, {}) if isinstance(table, dict) else table
@@ -139,6 +147,12 @@ def _overlay_environment(
         table[keys[-1]] = environ[variable]
         variables[".".join([section, *keys])] = variable
     return variables
+
+
+def _names_of_variables() -> list[str]:
+    """The variables of all settings, without their prefix."""
+    named = (variable_of(name, key) for name, kind in SECTIONS.items() for key in attrs.fields_dict(kind))
+    return [variable.removeprefix(_PREFIX) for variable in (*OTHER_VARIABLES, *named)]
 
 
 def _is_service(variable: str, environ: Mapping[str, str]) -> bool:
@@ -160,8 +174,8 @@ def _values(
         dotted = f"{name}.{key}"
         origin = variables.get(dotted, source)
         if key not in fields:
-            known = ", ".join(fields)
-            raise ConfigError(f"no such setting; there are {known}", key=dotted, source=origin)
+            hint = did_you_mean(key, fields) or f"; there are {', '.join(fields)}"
+            raise ConfigError(f"no such setting{hint}", key=dotted, source=origin)
         values[key] = rule_of(fields[key]).read(value, key=dotted, source=origin)
     return values
 

@@ -11,6 +11,7 @@ from musicgate.errors import ConfigError
 from musicgate.model import Provider, ProviderSettings, RateWindow, Secret
 from musicgate.settings.rules import Number, Switch, Whole, rule_of
 from musicgate.settings.values import ProviderTable
+from musicgate.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,8 @@ def _split(settings: Settings, provider: Provider) -> tuple[ProviderTable, dict[
         if name in fields:
             common[name] = rule_of(fields[name]).read(value, key=key, source=source)
         elif name not in properties:
-            raise ConfigError("no such setting of this plugin", key=key, source=source)
+            suggestion = did_you_mean(name, [*fields, *properties])
+            raise ConfigError(f"no such setting of this plugin{suggestion}", key=key, source=source)
         elif not _is_finite(value):
             raise ConfigError("must be a finite number", key=key, source=source)
         else:

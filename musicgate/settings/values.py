@@ -5,7 +5,7 @@ A new setting is one field: file key, environment variable, validation and docum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ import platformdirs
 
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
+from musicgate.settings.audit import AuditSettings
 from musicgate.settings.limits import AccountLimits, RetentionSettings, override
 from musicgate.settings.rules import (
     Hidden,
@@ -33,10 +34,13 @@ from musicgate.settings.secrets import SigningSecret
 
 _NO_LIMITS = AccountLimits()
 _FOREVER = RetentionSettings()
+_NO_AUDIT = AuditSettings()
 _YEAR_S = 31_536_000
 _TIB = 2**40
 #: The server refuses a longer key in a request's header.
 _MAX_KEY_CHARS = 512
+#: A shorter one could be guessed: 20 random letters have some 100 bits.
+_MIN_ADMIN_KEY_CHARS = 20
 #: A shorter key is a mistake, and could not be masked without masking other text.
 _MIN_PROVIDER_KEY_CHARS = 8
 
@@ -55,7 +59,7 @@ class ServerSettings:
     host: str = setting(
         Text(),
         default="127.0.0.1",
-        doc="Address to listen on. Any but a loopback address needs `[[accounts]]`.",
+        doc="Address to listen on. Any but a loopback address needs accounts, or `admin_key`.",
     )
     port: int = setting(
         Whole(at_least=0, at_most=65_535), default=8080, doc="Port to listen on; 0 = any free one."
@@ -82,6 +86,14 @@ class ServerSettings:
         doc=(
             "How long calls to vendors that are in flight may take to end when the gateway stops. "
             "A call that is cut off counts as unknown."
+        ),
+    )
+    admin_key: Secret | None = setting(
+        Hidden(is_word=True, min_chars=_MIN_ADMIN_KEY_CHARS, max_chars=_MAX_KEY_CHARS),
+        default=None,
+        doc=(
+            "A key that makes the first accounts and keys (`/v1/admin`), and no music. "
+            "Better set in the environment than in the file. With it, every request needs a key."
         ),
     )
     max_body_bytes: int = setting(
@@ -464,6 +476,7 @@ class Settings:
     retention: RetentionSettings = _FOREVER
     webhooks: WebhookSettings = WebhookSettings()
     limits: AccountLimits = _NO_LIMITS
+    audit: AuditSettings = _NO_AUDIT
     accounts: tuple[Account, ...] = ()
     providers: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=dict, repr=lambda tables: repr(sorted(tables))
@@ -486,33 +499,21 @@ class Settings:
         """Where a setting came from: its environment variable, else the file."""
         return self.variables.get(key, self.source)
 
-    def limits_by_account(self) -> dict[str, AccountLimits]:
-        """Limits by account name: ``[limits]`` with the account's overrides.
+    def limits_of(self, entries: Iterable[Account]) -> AccountLimits:
+        """The limits of an account: ``[limits]`` with its overrides.
 
-        If an account has several keys, the last entry that sets a limit wins.
+        Args:
+            entries: of the account; if it has several keys, the last one that sets a limit wins.
         """
-        return {
-            name: attrs.evolve(self.limits, **own)
-            for name, own in self._overrides(*attrs.fields_dict(AccountLimits)).items()
-        }
+        return attrs.evolve(self.limits, **_overrides(entries, attrs.fields_dict(AccountLimits)))
 
-    def retention_by_account(self) -> dict[str, RetentionSettings]:
-        """How long jobs and audio are kept by account name: ``[retention]`` with the account's overrides.
+    def retention_of(self, entries: Iterable[Account]) -> RetentionSettings:
+        """How long an account's jobs and audio are kept: ``[retention]`` with its overrides.
 
-        If an account has several keys, the last entry that sets a time wins.
+        Args:
+            entries: of the account; if it has several keys, the last one that sets a time wins.
         """
-        return {
-            name: attrs.evolve(self.retention, **own)
-            for name, own in self._overrides("jobs_days", "audio_days").items()
-        }
-
-    def _overrides(self, *names: str) -> dict[str, dict[str, Any]]:
-        """What the entries of each account set of these."""
-        found: dict[str, dict[str, Any]] = {}
-        for entry in self.accounts:
-            own = {name: value for name in names if (value := getattr(entry, name)) is not None}
-            found.setdefault(entry.name, {}).update(own)
-        return found
+        return attrs.evolve(self.retention, **_overrides(entries, ("jobs_days", "audio_days")))
 
     @property
     def store_url(self) -> str:
@@ -523,6 +524,11 @@ class Settings:
     def assets_url(self) -> str:
         """``[assets] url`` with its default filled in."""
         return self.assets.url or (self.data_dir / "audio").absolute().as_uri()
+
+
+def _overrides(entries: Iterable[Account], names: Iterable[str]) -> dict[str, Any]:
+    """What the entries of an account set of these."""
+    return {name: value for entry in entries for name in names if (value := getattr(entry, name)) is not None}
 
 
 #: Section name -> class.

@@ -5,7 +5,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 """
 
 from musicgate.store.ledger import AccountAnswer, AccountRequest, Ledger, LedgerAnswer, SlotRequest
-from musicgate.store.port import Backlog, JobStore, PendingMessage
+from musicgate.store.port import AuditLog, Backlog, JobStore, KeyStore, PendingMessage, StoreReport
 from musicgate.store.rows import (
     loaded,
     readable,
@@ -16,12 +16,15 @@ from musicgate.store.rows import (
 __all__ = [
     "AccountAnswer",
     "AccountRequest",
+    "AuditLog",
     "Backlog",
     "JobStore",
+    "KeyStore",
     "Ledger",
     "LedgerAnswer",
     "PendingMessage",
     "SlotRequest",
+    "StoreReport",
     "loaded",
     "readable",
     "readable_pairs",

@@ -13,12 +13,15 @@ from typing import Any, Final
 
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import share_of
+from musicgate.store import books
 from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.postgres_connections import Transaction
 from musicgate.store.sqlite_errors import describe
 
 #: Rows that are in memory at a time, and the bytes of one COPY.
 _ROWS: Final = 200
+#: The numbers of the copied entries are not given out again.
+_GO_ON_AFTER: Final = "SELECT setval('musicgate.audit_log_number_seq', max(number)) FROM musicgate.audit_log"
 #: The events from before they were in the rows of their jobs, one a line.
 _EARLIER_EVENTS: Final = (
     "(SELECT coalesce(group_concat(doc || char(10), ''), '') FROM"
@@ -36,7 +39,17 @@ _TABLES: Final = {
     "marks": ("name", "value"),
     "asset_references": ("name", "job_id"),
     "unused_assets": ("name", "is_being_removed"),
+    "usage_by_day": (*books.KEYS, *books.SUMS),
+    "audit_log": ("number", *books.AUDIT),
+    "accounts": ("name", "created_at_us", "disabled_at_us", "doc"),
+    "api_keys": (
+        *("id", "account", "name", "digest", "is_admin", "created_at_us", "expires_at_us", "revoked_at_us"),
+        *("replaced_by", "used_at_us"),
+    ),
 }
+#: A store in which a key was made stays closed to callers without one.
+_KEYRING_VERSION: Final = "SELECT version FROM keyring"
+_SET_KEYRING_VERSION: Final = "UPDATE musicgate.keyring SET version = $1"
 #: Columns that SQLite has not.
 _ADDED: Final = {"jobs": ("share",)}
 #: Columns that are not read as they are.
@@ -76,6 +89,10 @@ async def copy_into_postgres(
                 await transaction.copy(table, (*columns, *_ADDED.get(table, ())), rows)
                 counts[table] += len(rows)
                 copied(table, len(rows))
+        if counts["audit_log"]:
+            await transaction.run(_GO_ON_AFTER)
+        ((version,),) = connection.execute(_KEYRING_VERSION).fetchall()
+        await transaction.run(_SET_KEYRING_VERSION, version)
         return counts
 
     try:
@@ -89,4 +106,6 @@ async def copy_into_postgres(
 def _row(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
     if table == "jobs":
         return (*row, share_of(row[0]))
+    if table == "api_keys":
+        return (*row[:4], bool(row[4]), *row[5:])
     return (row[0], bool(row[1])) if table == "unused_assets" else row

@@ -1,4 +1,4 @@
-"""The ports `JobStore`, `Outbox` and `AssetReferences` of every store. No SQL, no library's types."""
+"""The ports of every store: `JobStore`, with `Outbox`, `AssetReferences` and `KeyStore`. No SQL."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from musicgate.accounts import Keyring, KeyringChange
     from musicgate.metrics import Commits
-    from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
+    from musicgate.model import (
+        AuditEntry,
+        Delivery,
+        IdempotencyClaim,
+        Job,
+        JobEvent,
+        JobHead,
+        JobQuery,
+        UsageQuery,
+        UsageSum,
+    )
     from musicgate.store.ledger import Ledger
 
 
@@ -37,6 +48,21 @@ class Backlog:
 
     messages: int
     oldest_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StoreReport:
+    """What a store is found to be without a lock and without a change.
+
+    Attributes:
+        version: of its tables; 0 = there are none yet.
+        newest_version: that this software makes and uses.
+        write_trouble: why it cannot be written; "" = it can.
+    """
+
+    version: int
+    newest_version: int
+    write_trouble: str = ""
 
 
 class Outbox(Protocol):
@@ -145,6 +171,59 @@ class AssetReferences(Protocol):
         """One page of names and ids of jobs that use them, in their order, after such a pair."""
 
 
+class AuditLog(Protocol):
+    """Who did what; a write is durable when the call returns. Entries are added, and never changed.
+
+    An entry about a job is better stored with it: see ``audit`` of `JobStore.add`, `JobStore.replace` and
+    `JobStore.delete`.
+    """
+
+    async def add(self, *entries: AuditEntry) -> None:
+        """Append entries, all or none of them.
+
+        Raises:
+            StorageError: the store is full, read-only or broken.
+        """
+
+    async def entries(self, after: int, limit: int) -> Sequence[tuple[int, AuditEntry]]:
+        """One page of entries with their numbers, those with a number greater than ``after``, in their order.
+
+        Numbers may have gaps. What is added later has a greater number than all that was ever returned.
+        """
+
+    async def forget(self, before: datetime) -> int:
+        """Delete entries of before then, the oldest first, and return their number. The newest one stays.
+
+        It ends at the first entry that is not as old, and works in pages: no other write waits for all.
+        """
+
+
+class KeyStore(Protocol):
+    """Accounts and keys; a write is durable when the call returns.
+
+    They are few and change seldom, so they are read and decided on as a whole (`musicgate.accounts`).
+    """
+
+    async def version(self) -> int:
+        """The number of changes so far: what `load` returned holds while this is the same."""
+
+    async def load(self) -> Keyring:
+        """All accounts and keys. A row that cannot be read is logged and left out.
+
+        While it is read, others may change something: then it may be newer than its version says.
+        """
+
+    async def change(self, version: int, change: KeyringChange) -> bool:
+        """Store a change that was decided on that version (compare-and-set), all of it or nothing.
+
+        Returns:
+            False if there is a newer version; nothing was stored.
+        """
+
+    async def note_uses(self, used_at: Mapping[str, datetime]) -> None:
+        """Note when keys were last used, by their ids. That is no change; an earlier time is left out."""
+
+
 class JobStore(Protocol):
     """Jobs and their events; a write is durable when the call returns.
 
@@ -161,6 +240,14 @@ class JobStore(Protocol):
         """Which of these jobs use which kept object."""
 
     @property
+    def audit_log(self) -> AuditLog:
+        """Who did what with these jobs."""
+
+    @property
+    def keys(self) -> KeyStore:
+        """Accounts and keys."""
+
+    @property
     def commits(self) -> Commits:
         """The commits of this process, in groups as the store makes them."""
 
@@ -173,9 +260,13 @@ class JobStore(Protocol):
         """
 
     async def add(
-        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+        self,
+        job: Job,
+        events: Sequence[JobEvent],
+        claim: IdempotencyClaim | None = None,
+        audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
-        """Store a new job together with its claim of an idempotency key: both or neither.
+        """Store a new job together with its claim of an idempotency key and its audit entry: all or none.
 
         A caller that is cancelled while it waits cannot know whether the job was stored: the write goes on.
         That holds for every write.
@@ -195,13 +286,17 @@ class JobStore(Protocol):
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old`` (compare-and-set).
+
+        A change by which the job ends is counted in its usage in the same transaction.
 
         Args:
             deliveries: messages about the change, stored with it: both or neither.
             term: of the job's share, under which the writer follows the job; None = the writer does not
                 follow it, or the store is of one process and has no terms.
+            audit: noted with the change: both or neither.
 
         Returns:
             The stored job with its new version, or None when another writer was first, or the share has
@@ -235,6 +330,9 @@ class JobStore(Protocol):
     async def count_open(self, account: str | None = None) -> int:
         """Number of open jobs, of one account or of all."""
 
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Number of open jobs by the plugin of their last attempt, for operators: it reads each of them."""
+
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """The jobs that match a query, of one account or of all, newest first."""
 
@@ -244,8 +342,17 @@ class JobStore(Protocol):
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
         """Cost of the account's jobs that finished at or after ``since``, in billionths of a dollar."""
 
-    async def delete(self, job_id: str) -> bool:
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
+        """Sums over the jobs that ended, each counted once by `replace`, whether or not it was removed since.
+
+        The time that it takes does not depend on the number of jobs.
+        """
+
+    async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
         """Delete a job with its events, idempotency key, messages and references to kept objects.
+
+        Args:
+            audit: noted with the deletion: both or neither.
 
         Returns:
             False if there is no such job.

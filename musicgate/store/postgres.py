@@ -10,7 +10,7 @@ are in a schema of their own, ``musicgate``.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -19,15 +19,35 @@ import attrs
 from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.metrics import Commits
-from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery, changed
-from musicgate.store import columns, postgres_outbox, postgres_references, rows
+from musicgate.model import (
+    AuditEntry,
+    Delivery,
+    IdempotencyClaim,
+    Job,
+    JobEvent,
+    JobHead,
+    JobQuery,
+    UsageQuery,
+    UsageSum,
+    changed,
+)
+from musicgate.store import (
+    books,
+    columns,
+    postgres_books,
+    postgres_keys,
+    postgres_outbox,
+    postgres_references,
+    rows,
+)
 from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
+from musicgate.store.port import StoreReport
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
 from musicgate.store.postgres_errors import ERRORS, code_of, describe, is_of_one_row
 from musicgate.store.postgres_ledger import PostgresLedger
 from musicgate.store.postgres_lock import StoreLock, check_session
-from musicgate.store.postgres_migrate import check_server, is_current
+from musicgate.store.postgres_migrate import check_server, is_current, versions
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
 _T = TypeVar("_T")
@@ -60,6 +80,8 @@ class PostgresJobStore:
         self._ledgers: list[PostgresLedger] = []
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)
+        self.audit_log = postgres_books.PostgresAuditLog(connections)
+        self.keys = postgres_keys.PostgresKeys(connections)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -128,6 +150,24 @@ class PostgresJobStore:
             stack.push_async_callback(store.close)
             yield store
 
+    @staticmethod
+    async def inspect(url: str, *, has_session: bool = True, session_url: str = "") -> StoreReport:
+        """Report on the database without holding or changing it, perhaps beside processes that use it.
+
+        Raises:
+            ConfigError: it cannot hold a store, or a newer musicgate has written it.
+            StorageError: it cannot be reached.
+        """
+        with _opening("store.session_url" if session_url else "store.url"):
+            connection = await connect(session_url or url, has_session=has_session or bool(session_url))
+            try:
+                async with connection.transaction():
+                    await check_server(connection, for_writing=True)
+                    version, newest_version = await versions(connection)
+            finally:
+                connection.terminate()
+        return StoreReport(version=version, newest_version=newest_version)
+
     def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> PostgresLedger:
         """The ledger of a replica."""
         ledger = PostgresLedger(self._connections, replica, is_dead)
@@ -135,10 +175,14 @@ class PostgresJobStore:
         return ledger
 
     async def add(
-        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+        self,
+        job: Job,
+        events: Sequence[JobEvent],
+        claim: IdempotencyClaim | None = None,
+        audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
-        item = sql.new_job(job, events, claim)
+        item = sql.new_job(job, events, claim, audit)
         # An earlier claim may be deleted before it is read. Then the key is free.
         while not await self._adding.write(item):
             if claim is None:
@@ -156,13 +200,22 @@ class PostgresJobStore:
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
-        is_stored = await self._replacing.write(sql.replacement(old, stored, events, deliveries, term))
+        is_stored = await self._replacing.write(sql.replacement(old, stored, events, deliveries, term, audit))
         return stored if is_stored else None
 
-    async def delete(self, job_id: str) -> bool:
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
+        """Sums over the jobs that ended."""
+        statement, values = postgres_books.usage(query)
+        return [
+            books.read_sum(query.group_by, tuple(row))
+            for row in await self._connections.read(statement, *values)
+        ]
+
+    async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
         """Delete a job with its events, its idempotency key, its messages and its use of kept objects."""
 
         async def remove(transaction: Transaction) -> bool:
@@ -170,6 +223,8 @@ class PostgresJobStore:
             await transaction.run(sql.DELETE_CLAIMS_OF, job_id)
             await transaction.run(postgres_outbox.DELETE_OF_JOB, job_id)
             await postgres_references.release(transaction, job_id)
+            if found and audit is not None:
+                await transaction.run(postgres_books.ADD_ENTRIES, *postgres_books.entries([audit]))
             return found
 
         return await self.transaction(remove)
@@ -230,6 +285,10 @@ class PostgresJobStore:
             else await self._connections.read(sql.COUNT_OPEN_OF, account)
         )
         return int(count)
+
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Number of open jobs by the plugin of their last attempt."""
+        return dict(map(tuple, await self._connections.read(sql.COUNT_OPEN_BY_PLUGIN)))
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """The jobs that match a query, newest first. A damaged row is logged and left out."""
@@ -316,11 +375,13 @@ class PostgresJobStore:
         await self._connections.close()
 
     async def _add(self, batch: Sequence[sql.NewJob]) -> list[bool]:
-        found = {place for (place,) in await self._connections.write(sql.ADD_JOBS, *sql.added(batch))}
+        statement, values = sql.added(batch)
+        found = {place for (place,) in await self._connections.write(statement, *values)}
         return [place in found for place in range(len(batch))]
 
     async def _replace(self, batch: Sequence[sql.Replacement]) -> list[bool]:
-        found = {place for (place,) in await self._connections.write(sql.REPLACE_JOBS, *sql.replaced(batch))}
+        statement, values = sql.replaced(batch)
+        found = {place for (place,) in await self._connections.write(statement, *values)}
         return [place in found for place in range(len(batch))]
 
 

@@ -190,6 +190,17 @@ async def check_schema(connection: "_Connection") -> None:
         raise _unfit("the tables are gone: start musicgate anew")
 
 
+async def versions(connection: "_Connection") -> tuple[int, int]:
+    """The schema version of a database (0 = there is nothing yet), and that of this software.
+
+    Raises:
+        ConfigError: a newer musicgate has written it in a way that this one does not know.
+    """
+    found = await _schema(connection)
+    _check(found)
+    return found.version, newest_version()
+
+
 async def is_current(connection: "_Connection") -> bool:
     """True if this software can read the tables, False if there are none or earlier ones.
 

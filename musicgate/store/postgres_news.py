@@ -59,6 +59,7 @@ class _Hearing:
     due: Callable[[str], None]
     outbox: Callable[[], None]
     missed: Callable[[], None]
+    keys: Callable[[], None]
 
     def hear(self, news: dict[str, Any]) -> None:
         """Pass on one payload. What is not known is of a later version, and left out."""
@@ -70,6 +71,8 @@ class _Hearing:
             self.due(job_id)
         if news.get("outbox"):
             self.outbox()
+        if news.get("keys"):
+            self.keys()
 
 
 class PostgresNews:
@@ -89,6 +92,7 @@ class PostgresNews:
         self._changed: dict[str, None] = {}
         self._due: dict[str, None] = {}
         self._has_outbox = False
+        self._has_keys = False
         self._has_missed = False
         self._hearing: _Hearing | None = None
         self._connection: _Connection | None = None
@@ -116,15 +120,21 @@ class PostgresNews:
         self._has_outbox = True
         self._wake.set()
 
+    def keys(self) -> None:
+        """Tell that accounts or keys were changed."""
+        self._has_keys = True
+        self._wake.set()
+
     async def start(
         self,
         changed: Callable[[str], None],
         due: Callable[[str], None],
         outbox: Callable[[], None],
         missed: Callable[[], None],
+        keys: Callable[[], None],
     ) -> None:
         """Connect and hear. Where PostgreSQL cannot be reached, that is tried again until it can."""
-        self._hearing = _Hearing(changed, due, outbox, missed)
+        self._hearing = _Hearing(changed, due, outbox, missed, keys)
         self._worker = asyncio.create_task(self._work(), name="news")
         await self._is_first_try_over.wait()
 
@@ -150,7 +160,7 @@ class PostgresNews:
         """Forget what waits, and tell the others later that they missed something."""
         self._changed.clear()
         self._due.clear()
-        self._has_outbox = False
+        self._has_outbox = self._has_keys = False
         self._has_missed = True
 
     async def _work(self) -> None:
@@ -232,9 +242,10 @@ class PostgresNews:
         changed, self._changed = self._changed, {}
         due, self._due = self._due, {}
         has_outbox, self._has_outbox = self._has_outbox, False
+        has_keys, self._has_keys = self._has_keys, False
         has_missed, self._has_missed = self._has_missed, False
-        if has_outbox or has_missed:
-            payloads.append(self._payload(outbox=has_outbox, missed=has_missed))
+        if has_outbox or has_keys or has_missed:
+            payloads.append(self._payload(outbox=has_outbox, keys=has_keys, missed=has_missed))
         payloads += [self._payload(changed=part) for part in _parts(changed)]
         payloads += [self._payload(due=part) for part in _parts(due)]
         return payloads

@@ -13,6 +13,7 @@ import attrs
 from musicgate.codec import dump_delivery, dump_job
 from musicgate.model import (
     SHARES,
+    AuditEntry,
     Delivery,
     IdempotencyClaim,
     Job,
@@ -22,11 +23,12 @@ from musicgate.model import (
     origin,
     share_of,
 )
+from musicgate.store import books
 from musicgate.store.columns import DAY_US, claim_row, end_of, event_lines, microseconds, place_of
 
 # A claim of a key that is taken is skipped, and so is its job. An insertion that meets one of a transaction
 # which has not ended waits for its end.
-ADD_JOBS: Final = """
+_ADD_JOBS: Final = """
 WITH item AS (
     SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[],
@@ -49,12 +51,18 @@ WITH item AS (
         OR place IN (SELECT min(place) FROM claim JOIN claimed USING (account, route, key, job_id)
             GROUP BY account, route, key)
     RETURNING id
-)
+){more}
 SELECT place FROM item JOIN added USING (id)
 """
+#: Entries of the audit log for those of a batch that were stored, whose places ``stored`` selects.
+_AUDITED: Final = """, audited AS (
+    INSERT INTO musicgate.audit_log ({columns})
+    SELECT {columns} FROM unnest({first}::int[], {times}::bigint[], {texts})
+    AS entry(place, {columns}) WHERE place IN ({stored}) ORDER BY place
+)"""
 # Of several changes of one job in a batch one is made, and its place says which. A follower of a job has the
 # term of the job's share, and may write until another replica takes the share.
-REPLACE_JOBS: Final = """
+_REPLACE_JOBS: Final = """
 WITH item AS (
     SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
         $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bigint[])
@@ -76,9 +84,39 @@ WITH item AS (
         $21::text[])
     AS message(place, id, job_id, account, origin, next_try_at_us, version, doc)
     WHERE place IN (SELECT place FROM changed)
-)
+){more}
 SELECT place FROM changed
 """
+# In one order for all writers: two of them cannot wait for each other.
+_COUNTED: Final = f"""
+, counted AS (
+    INSERT INTO musicgate.usage_by_day AS known ({", ".join((*books.KEYS, *books.SUMS))})
+    SELECT {", ".join(books.KEYS)}, {", ".join(f"sum({name})::bigint" for name in books.SUMS)}
+    FROM unnest($22::int[], $23::text[], $24::bigint[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[],
+        $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[])
+    AS used(place, {", ".join((*books.KEYS, *books.SUMS))}) WHERE place IN (SELECT place FROM changed)
+    GROUP BY {", ".join(books.KEYS)} ORDER BY {", ".join(books.KEYS)}
+    ON CONFLICT ({", ".join(books.KEYS)}) DO UPDATE
+    SET {", ".join(f"{name} = known.{name} + excluded.{name}" for name in books.SUMS)}
+)"""
+
+
+def _audited(first: int, stored: str) -> str:
+    """The part of a statement that writes audit entries, whose arrays begin with that parameter."""
+    texts = ", ".join(f"${first + place}::text[]" for place in range(2, 8))
+    names = ", ".join(books.AUDIT)
+    return _AUDITED.format(
+        columns=names, first=f"${first}", times=f"${first + 1}", texts=texts, stored=stored
+    )
+
+
+#: Most batches have no job that ends and no entry: they do not pay for what they have not.
+ADD_JOBS: Final = _ADD_JOBS.format(more="")
+ADD_AUDITED_JOBS: Final = _ADD_JOBS.format(more=_audited(23, "SELECT place FROM item JOIN added USING (id)"))
+REPLACE_JOBS: Final = _REPLACE_JOBS.format(more="")
+REPLACE_AND_COUNT_JOBS: Final = _REPLACE_JOBS.format(
+    more=_COUNTED + _audited(34, "SELECT place FROM changed")
+)
 GET: Final = "SELECT id, doc FROM musicgate.jobs WHERE id = $1"
 _OF_NATIVE: Final = (
     "FROM musicgate.jobs WHERE account = $1 AND native_id = $2"
@@ -107,6 +145,9 @@ OPEN_JOBS: Final = _PAGE.format(
 )
 OPEN_IDS: Final = "SELECT id FROM musicgate.jobs WHERE finished_at_us IS NULL AND share = $1 ORDER BY id"
 COUNT_OPEN: Final = "SELECT count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL"
+COUNT_OPEN_BY_PLUGIN: Final = (
+    "SELECT coalesce(plugin, ''), count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL GROUP BY 1"
+)
 COUNT_OPEN_OF: Final = (
     "SELECT count(*) FROM musicgate.jobs WHERE account = $1 AND state IN ('queued', 'in_progress')"
 )
@@ -170,6 +211,7 @@ class NewJob:
 
     job: tuple[Any, ...]
     claim: tuple[Any, ...] | None
+    audit: tuple[Any, ...] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -178,16 +220,27 @@ class Replacement:
 
     job: tuple[Any, ...]
     messages: tuple[tuple[Any, ...], ...]
+    used: tuple[Any, ...] | None = None
+    audit: tuple[Any, ...] | None = None
 
 
-def new_job(job: Job, events: Iterable[JobEvent], claim: IdempotencyClaim | None) -> NewJob:
+def new_job(
+    job: Job,
+    events: Iterable[JobEvent],
+    claim: IdempotencyClaim | None,
+    audit: AuditEntry | None = None,
+) -> NewJob:
     """The rows of a new job."""
     row = (
         *(job.id, job.account, *place_of(job), job.request.model),
         *(microseconds(job.created_at), microseconds(job.updated_at), *end_of(job)),
         *(job.version, dump_job(job), event_lines(events), share_of(job.id)),
     )
-    return NewJob(job=row, claim=None if claim is None else claim_row(claim))
+    return NewJob(
+        job=row,
+        claim=None if claim is None else claim_row(claim),
+        audit=None if audit is None else books.audit_row(audit),
+    )
 
 
 def replacement(
@@ -196,13 +249,19 @@ def replacement(
     events: Iterable[JobEvent],
     deliveries: Iterable[Delivery] = (),
     term: int | None = None,
+    audit: AuditEntry | None = None,
 ) -> Replacement:
     """The rows of a change, made if the version of ``old`` is still the stored one, and the share's term."""
     row = (
         *(new.id, old.version, *place_of(new), *end_of(new)),
         *(microseconds(new.updated_at), new.version, dump_job(new), event_lines(events), term),
     )
-    return Replacement(job=row, messages=tuple(message_row(delivery) for delivery in deliveries))
+    return Replacement(
+        job=row,
+        messages=tuple(message_row(delivery) for delivery in deliveries),
+        used=books.usage_row(old, new),
+        audit=None if audit is None else books.audit_row(audit),
+    )
 
 
 def message_row(delivery: Delivery) -> tuple[Any, ...]:
@@ -218,18 +277,25 @@ def due(delivery: Delivery) -> int | None:
     return None if delivery.next_try_at is None else microseconds(delivery.next_try_at)
 
 
-def added(batch: Sequence[NewJob]) -> list[list[Any]]:
-    """Values for `ADD_JOBS`; a place is an index in the batch."""
+def added(batch: Sequence[NewJob]) -> tuple[str, list[list[Any]]]:
+    """The statement that adds a batch, and its values; a place is an index in the batch."""
     jobs = [(place, *item.job) for place, item in enumerate(batch)]
     claims = [(place, *item.claim) for place, item in enumerate(batch) if item.claim is not None]
-    return [*_turned(jobs, 15), *_turned(claims, 7)]
+    values = [*_turned(jobs, 15), *_turned(claims, 7)]
+    audited = [(place, *item.audit) for place, item in enumerate(batch) if item.audit is not None]
+    return (ADD_AUDITED_JOBS, [*values, *_turned(audited, 8)]) if audited else (ADD_JOBS, values)
 
 
-def replaced(batch: Sequence[Replacement]) -> list[list[Any]]:
-    """Values for `REPLACE_JOBS`; a place is an index in the batch."""
+def replaced(batch: Sequence[Replacement]) -> tuple[str, list[list[Any]]]:
+    """The statement that replaces a batch, and its values; a place is an index in the batch."""
     jobs = [(place, *item.job) for place, item in enumerate(batch)]
     messages = [(place, *message) for place, item in enumerate(batch) for message in item.messages]
-    return [*_turned(jobs, 13), *_turned(messages, 8)]
+    values = [*_turned(jobs, 13), *_turned(messages, 8)]
+    used = [(place, *item.used) for place, item in enumerate(batch) if item.used is not None]
+    audited = [(place, *item.audit) for place, item in enumerate(batch) if item.audit is not None]
+    if not used and not audited:
+        return REPLACE_JOBS, values
+    return REPLACE_AND_COUNT_JOBS, [*values, *_turned(used, 12), *_turned(audited, 8)]
 
 
 def listing(account: str | None, query: JobQuery) -> tuple[str, list[Any]]:

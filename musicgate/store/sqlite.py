@@ -25,18 +25,31 @@ from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.metrics import Commits
 from musicgate.model import (
+    AuditEntry,
     Delivery,
     IdempotencyClaim,
     Job,
     JobEvent,
     JobHead,
     JobQuery,
+    UsageQuery,
+    UsageSum,
     changed,
     share_of,
 )
-from musicgate.store import columns, rows, sqlite_outbox, sqlite_references
+from musicgate.store import (
+    books,
+    columns,
+    rows,
+    sqlite_books,
+    sqlite_inspect,
+    sqlite_keys,
+    sqlite_outbox,
+    sqlite_references,
+)
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter
+from musicgate.store.port import StoreReport
 from musicgate.store.sqlite_errors import describe
 from musicgate.store.sqlite_migrate import check_version, migrate
 from musicgate.store.sqlite_reader import SqliteReader
@@ -58,6 +71,8 @@ class SqliteJobStore:
         self._writer = GroupWriter(functools.partial(_connect, path, is_writable=is_writable))
         self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
         self.asset_references = sqlite_references.SqliteAssetReferences(self._writer, self._reader)
+        self.audit_log = sqlite_books.SqliteAuditLog(self._writer, self._reader)
+        self.keys = sqlite_keys.SqliteKeys(self._writer, self._reader)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -94,6 +109,16 @@ class SqliteJobStore:
         finally:
             await store.close()
 
+    @staticmethod
+    async def inspect(path: Path) -> StoreReport:
+        """Report on the database without locking or changing it, perhaps beside the process that uses it.
+
+        Raises:
+            ConfigError: it is of a later version, or not musicgate's.
+            StorageError: it cannot be read.
+        """
+        return await asyncio.to_thread(sqlite_inspect.inspect, path)
+
     @property
     def commits(self) -> Commits:
         """The commits of this process."""
@@ -103,10 +128,15 @@ class SqliteJobStore:
         """None: one process uses the file, and counts in memory."""
 
     async def add(
-        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+        self,
+        job: Job,
+        events: Sequence[JobEvent],
+        claim: IdempotencyClaim | None = None,
+        audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
         row, end = sql.new_row(job, events), sql.end_of_row(job)
+        noted = None if audit is None else books.audit_row(audit)
 
         def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
             if claim is not None:
@@ -119,6 +149,8 @@ class SqliteJobStore:
             connection.execute(sql.ADD_JOB, row)
             if end is not None:
                 connection.execute(sql.END_ADDED_JOB, end)
+            if noted is not None:
+                connection.execute(sqlite_books.ADD_ENTRY, noted)
             return None
 
         return await self._writer.write(insert)
@@ -131,22 +163,34 @@ class SqliteJobStore:
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
         statement, values = sql.replacement(old, stored, events)
         messages = sqlite_outbox.rows_of(deliveries)
+        used = books.usage_row(old, stored)
 
         def update(connection: sqlite3.Connection) -> Job | None:
             if connection.execute(statement, values).rowcount == 0:
                 return None
             if messages:
                 sqlite_outbox.insert(connection, messages)
+            if used is not None:
+                connection.execute(sqlite_books.ADD_USAGE, used)
+            if audit is not None:
+                connection.execute(sqlite_books.ADD_ENTRY, books.audit_row(audit))
             return stored
 
         return await self._writer.write(update)
 
-    async def delete(self, job_id: str) -> bool:
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
+        """Sums over the jobs that ended."""
+        statement, values = sqlite_books.usage(query)
+        found = await self._reader.listed(statement, *values)
+        return [books.read_sum(query.group_by, row) for row in found]
+
+    async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
         """Delete a job with its events, its idempotency key, its messages and its use of kept objects."""
         key = (columns.column(job_id),)
 
@@ -156,6 +200,8 @@ class SqliteJobStore:
             connection.execute(sql.DELETE_CLAIMS_OF, key)
             sqlite_outbox.delete_of_job(connection, job_id)
             sqlite_references.release(connection, job_id)
+            if found and audit is not None:
+                connection.execute(sqlite_books.ADD_ENTRY, books.audit_row(audit))
             return found
 
         return await self._writer.write(remove)
@@ -224,6 +270,10 @@ class SqliteJobStore:
         )
         ((count,),) = await self._reader.on_thread(lambda found: found.execute(statement, values).fetchall())
         return int(count)
+
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Number of open jobs by the plugin of their last attempt."""
+        return {plugin: int(count) for plugin, count in await self._reader.listed(sql.COUNT_OPEN_BY_PLUGIN)}
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """The jobs that match a query, newest first. A damaged row is logged and left out."""

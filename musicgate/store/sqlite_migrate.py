@@ -50,9 +50,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: the version cannot be read.
     """
     known = migrations()
-    version, is_alembic = _found_version(connection, path)
-    if not 0 <= version <= max(known):
-        raise _unknown_version(str(version), path)
+    version, is_alembic = known_version(connection, path)
     missing = [number for number in known if number > version]
     if missing:
         _log.info("migrating database: path=%s from_version=%d to_version=%d", path, version, missing[-1])
@@ -72,16 +70,26 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         ConfigError: it is at another one; it is left alone.
         sqlite3.Error: the version cannot be read.
     """
-    version, _ = _found_version(connection, path)
-    if version > max(migrations()):
-        raise _unknown_version(str(version), path)
+    version, _ = known_version(connection, path)
     if version < max(migrations()):
         message = f"an earlier version of musicgate uses the database {path}; stop it, or start it anew"
         raise ConfigError(message, key="store.url")
 
 
+def known_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
+    """The version of the database (0 for a new one), and whether it comes from Alembic's table.
+
+    Raises:
+        ConfigError: this software does not know the version.
+        sqlite3.Error: it cannot be read.
+    """
+    version, is_alembic = _found_version(connection, path)
+    if not 0 <= version <= max(migrations()):
+        raise _unknown_version(str(version), path)
+    return version, is_alembic
+
+
 def _found_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
-    """The version of the database (0 for a new one), and whether it comes from Alembic's table."""
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
     if version or not connection.execute(has_table).fetchall():

@@ -40,6 +40,9 @@ HEAD_OF_NATIVE: Final = (
 OPEN_JOBS: Final = "SELECT id, doc FROM jobs WHERE finished_at_us IS NULL AND id > ? ORDER BY id LIMIT ?"
 OPEN_IDS: Final = "SELECT id FROM jobs WHERE finished_at_us IS NULL ORDER BY id"
 COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE finished_at_us IS NULL"
+COUNT_OPEN_BY_PLUGIN: Final = (
+    "SELECT coalesce(plugin, ''), count(*) FROM jobs WHERE finished_at_us IS NULL GROUP BY 1"
+)
 COUNT_OPEN_OF: Final = "SELECT count(*) FROM jobs WHERE account = ? AND state IN ('queued', 'in_progress')"
 # The whole days from a moment on, and the rest of its own day.
 SPENT: Final = (

@@ -4,7 +4,8 @@ It passes the contract suite of the real ones. Jobs are stored as the same JSON 
 value that cannot be stored fails here too.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -19,15 +20,20 @@ from musicgate.codec import (
 from musicgate.errors import StorageError
 from musicgate.metrics import Commits
 from musicgate.model import (
+    AuditEntry,
     Delivery,
     IdempotencyClaim,
     Job,
     JobEvent,
     JobHead,
     JobQuery,
+    UsageQuery,
+    UsageSum,
     share_of,
 )
 from musicgate.testing.memory_asset_references import MemoryAssetReferences
+from musicgate.testing.memory_books import MemoryAuditLog, MemoryUsage
+from musicgate.testing.memory_keys import MemoryKeys
 from musicgate.testing.memory_outbox import MemoryOutbox
 from musicgate.text import MAX_OPEN_PAGE_BYTES
 
@@ -47,6 +53,9 @@ class MemoryJobStore:
         self.terms: dict[int, int] = {}
         self.outbox = MemoryOutbox(self._check)
         self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
+        self.audit_log = MemoryAuditLog(self._check)
+        self._usage = MemoryUsage()
+        self.keys = MemoryKeys(self._check)
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
@@ -58,7 +67,11 @@ class MemoryJobStore:
         """None: one process uses the store, and counts in memory."""
 
     async def add(
-        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+        self,
+        job: Job,
+        events: Sequence[JobEvent],
+        claim: IdempotencyClaim | None = None,
+        audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its events, or return the earlier use of its idempotency key."""
         self._check()
@@ -71,6 +84,8 @@ class MemoryJobStore:
         self._put(job, events)
         if claim is not None:
             self._claims[claim.account, claim.route, claim.key] = claim
+        if audit is not None:
+            self.audit_log.append(audit)
         return None
 
     async def replace(
@@ -81,6 +96,7 @@ class MemoryJobStore:
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         self._check()
@@ -92,7 +108,10 @@ class MemoryJobStore:
         stored = attrs.evolve(new, version=old.version + 1)
         self.outbox.insert(deliveries)
         self._put(stored, events)
+        if audit is not None:
+            self.audit_log.append(audit)
         if stored.state.is_final:
+            self._usage.count(old, stored)
             self._ended(stored.id)
         return stored
 
@@ -130,6 +149,10 @@ class MemoryJobStore:
         """Count the open jobs of one account, or of all."""
         return sum(not job.state.is_final and account in {None, job.account} for job in self._all())
 
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Count the open jobs by the plugin of their last attempt."""
+        return Counter(job.plugin or "" for job in self._all() if not job.state.is_final)
+
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """Return the jobs that match a query, of one account or of all, newest first."""
         found = [
@@ -155,9 +178,15 @@ class MemoryJobStore:
             if job.account == account and job.usage and job.completed_at and job.completed_at >= since
         )
 
-    async def delete(self, job_id: str) -> bool:
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
+        """Sum up the jobs that ended."""
+        return self._usage.sums(query)
+
+    async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
         """Remove a job with its events, its idempotency key and the messages about it."""
         self._check()
+        if audit is not None and job_id in self._jobs:
+            self.audit_log.append(audit)
         self._events.pop(job_id, None)
         self.outbox.delete_of_job(job_id)
         await self.asset_references.release(job_id)

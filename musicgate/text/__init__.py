@@ -1,13 +1,15 @@
 """Bound and mask what callers and vendors send before it is kept, repeated or shown.
 
 It knows sizes and secrets, and must not know what a text means. Start with `bounds`: it holds every limit,
-with its reason. `masking` removes secrets, `quick_json` reads JSON with orjson.
+with its reason. `masking` removes secrets, `quick_json` reads JSON with orjson, `suggestions`
+finds the name that was meant.
 """
 
 from musicgate.text.bounds import (
     LARGE_ANSWER_BYTES,
     LARGE_BODY_BYTES,
     LARGE_DOC_BYTES,
+    MAX_AUDIT_CHARS,
     MAX_BODY_VALUES,
     MAX_CODE_CHARS,
     MAX_COUNTED_VIOLATIONS,
@@ -44,11 +46,13 @@ from musicgate.text.bounds import (
 )
 from musicgate.text.masking import Masker
 from musicgate.text.quick_json import read_quickly
+from musicgate.text.suggestions import closest, did_you_mean
 
 __all__ = [
     "LARGE_ANSWER_BYTES",
     "LARGE_BODY_BYTES",
     "LARGE_DOC_BYTES",
+    "MAX_AUDIT_CHARS",
     "MAX_BODY_VALUES",
     "MAX_CODE_CHARS",
     "MAX_COUNTED_VIOLATIONS",
@@ -79,8 +83,10 @@ __all__ = [
     "MAX_WEBHOOK_URL_CHARS",
     "Masker",
     "and_more",
+    "closest",
     "cut_json",
     "cut_text",
+    "did_you_mean",
     "is_too_wide",
     "read_quickly",
     "values_upto",

@@ -49,6 +49,8 @@ MAX_JOB_WARNINGS: Final = 200
 MAX_ID_CHARS: Final = 512
 MAX_STATUS_CHARS: Final = 200
 MAX_CODE_CHARS: Final = 200
+#: A text of an entry of the audit log; longer ones are cut.
+MAX_AUDIT_CHARS: Final = 512
 MAX_MESSAGE_CHARS: Final = 2_000
 MAX_TITLE_CHARS: Final = 500
 MAX_TAGS_CHARS: Final = 2_000

@@ -10,7 +10,18 @@ from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, r
 from musicgate.views.event import render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_job, render_job_list
+from musicgate.views.keys import render_account, render_key, render_settings_account
 from musicgate.views.native import render_callback_received, render_native_body
+from musicgate.views.operation import (
+    AUDIT_FIELDS,
+    csv_text,
+    render_audit_entry,
+    render_drain,
+    render_provider_report,
+    render_usage_report,
+    render_usage_sum,
+    usage_columns,
+)
 from musicgate.views.plan import render_plan
 from musicgate.views.signed_links import SignedLinks, is_signed, links_at
 from musicgate.views.webhook import (
@@ -21,22 +32,28 @@ from musicgate.views.webhook import (
 )
 
 __all__ = [
+    "AUDIT_FIELDS",
     "AudioEnd",
     "ErrorAnswer",
     "Readiness",
     "SignedLinks",
+    "csv_text",
     "decode_cursor",
     "is_signed",
     "links_at",
+    "render_account",
+    "render_audit_entry",
     "render_callback_received",
     "render_created",
     "render_delivery",
     "render_delivery_log",
+    "render_drain",
     "render_envelope",
     "render_error",
     "render_event",
     "render_job",
     "render_job_list",
+    "render_key",
     "render_live",
     "render_message",
     "render_models",
@@ -44,8 +61,13 @@ __all__ = [
     "render_not_ready",
     "render_plan",
     "render_provider",
+    "render_provider_report",
     "render_providers",
     "render_ready",
     "render_refusal",
+    "render_settings_account",
+    "render_usage_report",
+    "render_usage_sum",
     "render_webhook_test",
+    "usage_columns",
 ]

@@ -47,9 +47,9 @@ def render_ready(state: Readiness) -> dict[str, object]:
     }
 
 
-def render_not_ready(state: Readiness | None = None) -> dict[str, object]:
+def render_not_ready(state: Readiness | None = None, status: str = "not_ready") -> dict[str, object]:
     """Render what a 503 of ``/readyz`` carries beside the error; None = the store does not answer."""
-    return {"status": "not_ready", **({} if state is None else _work(state))}
+    return {"status": status, **({} if state is None else _work(state))}
 
 
 def _work(state: Readiness) -> dict[str, object]:

@@ -9,7 +9,9 @@ from aiohttp import web
 import musicgate_schemas
 from musicgate import views
 from musicgate.errors import RequestError, StorageError
+from musicgate.gateway import account_book, operation_of
 from musicgate.plugin import write_json
+from musicgate.web.admin import admin_routes
 from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.capacity import Capacity
@@ -29,6 +31,7 @@ from musicgate.web.quick_routes import QuickRoutes
 from musicgate.web.request_log import REQUEST_LOG, RequestLog
 from musicgate.web.request_state import STATE
 from musicgate.web.timeouts import RequestTimeouts
+from musicgate.web.usage import UsageRoutes
 from musicgate.web.waveforms import WaveformRoutes
 from musicgate.web.webhooks import WebhookRoutes
 
@@ -50,9 +53,6 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
         max_connections: how many fit into this process, if fewer than ``server.max_connections``. Event
             streams and waiting requests may take half of them each, one account half, and its streams and
             its waiting requests a quarter each; live audio an eighth, and that of one account a sixteenth.
-
-    Raises:
-        ConfigError: an account's hash cannot be read.
     """
     settings = gateway.settings
     server = settings.server
@@ -73,7 +73,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     )
     # Each needs a connection to the vendor as well.
     live = Capacity("audio_streams", per_account=max(1, connections // 16), total=max(1, connections // 8))
-    accounts, timeouts = Accounts(settings.accounts, requests), RequestTimeouts()
+    accounts, timeouts = Accounts(account_book(gateway), requests), RequestTimeouts()
     app.on_shutdown.append(timeouts.expire)
     job_resource = JobResource(gateway, timeouts, waits)
     music, files = MusicRoutes(gateway, accounts, job_resource), KeptFiles(gateway, accounts)
@@ -93,6 +93,8 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     held = (requests, streams, waits, live)
     app.add_routes(MetricsRoute(gateway, accounts, log.durations, held, app[LOOP_LAG]).routes())
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
+    app.add_routes(admin_routes(gateway, accounts))
+    app.add_routes(UsageRoutes(gateway, accounts).routes())
     app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())
     app.add_routes(ConsoleRoutes().routes())
     return app
@@ -128,6 +130,15 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
             fields = views.render_not_ready(state)
             return envelope_response(
                 request[STATE].generation_id, "gateway_error", message, status=503, fields=fields
+            )
+        if operation_of(gateway).drain().since is not None:
+            return envelope_response(
+                request[STATE].generation_id,
+                "gateway_error",
+                "this server is being drained and takes no new jobs",
+                reason="draining",
+                status=503,
+                fields=views.render_not_ready(state, "draining"),
             )
         return _json_utf8(views.render_ready(state))
 

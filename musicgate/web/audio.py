@@ -41,7 +41,10 @@ class AudioRoutes:
             if wanted not in {None, ORIGINAL}:
                 message = "this audio is not kept here, so it cannot be converted"
                 raise RequestError("not_found", message, reason="audio_not_kept")
-            return redirect(track.audio_url or "", "audio_not_found")
+            response = redirect(track.audio_url or "", "audio_not_found")
+            if request.method == "GET":
+                self._files.note_download(request, job, track)
+            return response
         try:
             with from_the_store():
                 audio = await self._gateway.audio(job, track.index, wanted)
@@ -50,7 +53,9 @@ class AudioRoutes:
             raise RequestError("not_found", message, reason="audio_not_convertible") from error
         if audio is None:
             raise RequestError("not_found", "this audio is no longer kept here", reason="audio_gone")
-        return await self._files.serve(request, job, track, audio)
+        return await self._files.serve(
+            request, job, track, audio, begins=lambda: self._files.note_download(request, job, track)
+        )
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         """``GET .../image/{index}``: a track's cover; the vendor's own link where none is kept."""

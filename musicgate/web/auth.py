@@ -1,61 +1,95 @@
-"""Authentication: bearer keys of accounts. Without accounts, only this machine may call."""
+"""Authentication: bearer keys of accounts. Without any key, only this machine may call."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from musicgate.errors import ConfigError, UnauthorisedError
+from musicgate.accounts import ADMIN_KEY_ID, Caller, digest_of, id_of
+from musicgate.errors import RequestError, UnauthorisedError
 from musicgate.gateway import LOCAL_ACCOUNT
 from musicgate.settings import Account
 from musicgate.web.host_header import is_loopback, read_host, read_origin
 from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aiohttp import web
 
+    from musicgate.accounts import AccountBook
     from musicgate.web.capacity import Capacity
+
+__all__ = ["Accounts", "Caller"]
 
 _SCHEME = "Bearer "
 _MAX_KEY_CHARS = 512
 
 
 class Accounts:
-    """The configured accounts, by their keys."""
+    """Finds the caller of a request by its key."""
 
-    def __init__(self, accounts: Sequence[Account], requests: Capacity) -> None:
-        """Read the hashes of the keys.
+    def __init__(self, book: AccountBook, requests: Capacity) -> None:
+        """Look keys up in a book.
 
         Args:
             requests: counts the requests that each account has in progress.
-
-        Raises:
-            ConfigError: a hash cannot be read.
         """
-        # Found by digest, which tells a client nothing by the time that it takes: to come close to a digest
-        # that it does not know, a client would have to invert SHA-256.
-        self._by_digest = {_digest(account): account for account in accounts}
-        self._local = Account(name=LOCAL_ACCOUNT)
+        self._book = book
+        self._find = book.find
+        self._local = Caller(account=Account(name=LOCAL_ACCOUNT), key_id="")
         self._requests = requests
 
     @property
     def is_open(self) -> bool:
-        """True if no account is configured, so that requests need no key."""
-        return not self._by_digest
+        """True if there is no key, so that requests need none."""
+        return self._book.is_open
 
     def identify(self, request: web.Request) -> Account:
         """Return the account of a request, and count the request as in progress until it is answered.
 
         Raises:
             UnauthorisedError: the key is missing, malformed, unknown or expired; ``reason`` says which.
+            RequestError: 403, the key is ``server.admin_key``.
             LimitReachedError: the account has too many requests in progress.
         """
-        account = self._authenticate(request)
-        request[STATE].hold(self._requests, account.name)
-        return account
+        return self.caller(request).account
+
+    def caller(self, request: web.Request) -> Caller:
+        """Return who sent a request, and count the request, as `identify` does.
+
+        Raises:
+            UnauthorisedError, RequestError, LimitReachedError: as `identify` does.
+        """
+        caller = self._authenticate(request)
+        if caller.key_id == ADMIN_KEY_ID:
+            # It has no account, so there would be no owner of what it makes.
+            message = "server.admin_key is for /v1/admin only; make a key with it, and use that one here"
+            raise RequestError("unauthorised", message, reason="admin_key_only", http_status=403)
+        state = request[STATE]
+        state.hold(self._requests, caller.account.name)
+        state.key_id = caller.key_id
+        return caller
+
+    def administrator(self, request: web.Request) -> Caller:
+        """Return who sent a request that only an administrator may send, and count it.
+
+        Raises:
+            UnauthorisedError: the key is missing, malformed, unknown or expired.
+            RequestError: 403, the key is not an administrator's.
+            LimitReachedError: the account has too many requests in progress.
+        """
+        caller = self._authenticate(request)
+        if not caller.is_admin:
+            message = "this key is not an administrator's"
+            if self.is_open:
+                message = (
+                    "this server has no administrator: set server.admin_key, or stop it and make the first key with "
+                    "musicgate keys create --admin; from then on every request needs a key"
+                )
+            raise RequestError("unauthorised", message, reason="not_an_admin", http_status=403)
+        state = request[STATE]
+        state.hold(self._requests, caller.account.name)
+        state.key_id = caller.key_id
+        return caller
 
     def count(self, request: web.Request, name: str) -> None:
         """Count a request as in progress under a name: an account's, or another one.
@@ -65,8 +99,8 @@ class Accounts:
         """
         request[STATE].hold(self._requests, name)
 
-    def _authenticate(self, request: web.Request) -> Account:
-        if self.is_open:
+    def _authenticate(self, request: web.Request) -> Caller:
+        if self._book.is_open:
             _refuse_foreign_pages(request)
             return self._local
         headers = request.headers.getall("Authorization", [])
@@ -78,13 +112,25 @@ class Accounts:
         key = header.removeprefix(_SCHEME)
         if len(key) > _MAX_KEY_CHARS or key.split() != [key]:
             raise UnauthorisedError("invalid_key_format", "the key has blanks in it or is too long")
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        account = self._by_digest.get(digest)
-        if account is None:
-            raise UnauthorisedError("key_not_found_or_revoked", "this key is not known here")
-        if account.expires_at is not None and datetime.now(UTC) >= account.expires_at:
+        # Found by digest, which tells a client nothing by the time that it takes: to come close to a digest
+        # that it does not know, a client would have to invert SHA-256.
+        found = self._find(digest_of(key))
+        if found is None:
+            raise self._unknown(key)
+        caller, expires_at, is_stored = found
+        if expires_at is not None and datetime.now(UTC) >= expires_at:
             raise UnauthorisedError("key_expired", "this key has expired")
-        return account
+        if is_stored:
+            self._book.used.add(caller.key_id)
+        return caller
+
+    def _unknown(self, key: str) -> UnauthorisedError:
+        key_id = id_of(key)
+        if key_id is not None and self._book.knows_id(key_id):
+            return UnauthorisedError(
+                "invalid_secret", "there is a key with this id, and its secret is another"
+            )
+        return UnauthorisedError("key_not_found_or_revoked", "this key is not known here")
 
 
 def _refuse_foreign_pages(request: web.Request) -> None:
@@ -98,17 +144,5 @@ def _refuse_foreign_pages(request: web.Request) -> None:
     origins = [read_origin(origin) for origin in request.headers.getall("Origin", [])]
     is_ours = len(hosts) == 1 and len(origins) <= 1 and is_loopback(request.url.raw_host or "")
     if not is_ours or not all(found is not None and found.is_loopback for found in (*hosts, *origins)):
-        message = "without accounts only this machine may call; configure [[accounts]] to open the server"
+        message = "without keys only this machine may call; make accounts and keys to open the server"
         raise UnauthorisedError("missing_or_invalid_authorization_header", message)
-
-
-def _digest(account: Account) -> bytes:
-    if account.key is not None:
-        return hashlib.sha256(account.key.reveal().encode()).digest()
-    try:
-        digest = bytes.fromhex(account.key_hash.removeprefix("sha256:"))
-    except ValueError:
-        digest = b""
-    if len(digest) != hashlib.sha256().digest_size:
-        raise ConfigError("must be sha256: and 64 hex digits", key=f"accounts.{account.name}.key_hash")
-    return digest

@@ -86,6 +86,11 @@ class FinishedAnswers:
         while self.size_bytes > self._max_bytes:
             self.drop(next(iter(self._answers)))
 
+    def clear(self) -> None:
+        """Forget all answers."""
+        self._answers.clear()
+        self.size_bytes = 0
+
     def drop(self, job_id: str) -> None:
         """Forget the answer of a job, if there is one."""
         kept = self._answers.pop(job_id, None)

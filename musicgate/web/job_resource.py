@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import hdrs, web
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
+from musicgate.gateway import account_book
 from musicgate.plugin import write_json
 from musicgate.views import AudioEnd, SignedLinks, links_at, render_job
 from musicgate.web.conditions import Conditions
@@ -61,9 +62,12 @@ class JobResource:
         self._waits = waits
         self._public_url = gateway.settings.server.public_url.rstrip("/")
         self._link_lifetime_s = round(gateway.settings.assets.link_hours * 3600)
-        self.ends = AudioEnd(gateway.settings)
+        book = account_book(gateway)
+        self.ends = AudioEnd(book.retention_of)
         self._finished = FinishedAnswers()
         gateway.call_on_change(self._finished.drop)
+        # They say until when audio is kept.
+        book.listeners.append(lambda changed: self._finished.clear() if changed else None)
 
     async def find(self, request: web.Request, account: Account) -> Job:
         """Return the account's job that the path names, by our id or the native one.

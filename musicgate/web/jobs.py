@@ -14,6 +14,7 @@ from musicgate.plugin import write_json
 from musicgate.text import MAX_PAGE_BYTES
 from musicgate.views import decode_cursor, render_job_list
 from musicgate.web.job_resource import VARY
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,10 @@ class JobRoutes:
         account = self._accounts.identify(request)
         job = await self._jobs.find(request, account)
         self._jobs.is_modified(request, job)
-        job = await self._gateway.cancel(job.id, account=account.name)
+        state = request[STATE]
+        job = await self._gateway.cancel(
+            job.id, account=account.name, key_id=state.key_id, request_id=state.generation_id
+        )
         return self._jobs.respond(request, job, self._jobs.render(request, job))
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -86,7 +90,10 @@ class JobRoutes:
         account = self._accounts.identify(request)
         job = await self._jobs.find(request, account)
         self._jobs.is_modified(request, job)
-        await self._gateway.delete(job.id, account=account.name)
+        state = request[STATE]
+        await self._gateway.delete(
+            job.id, account=account.name, key_id=state.key_id, request_id=state.generation_id
+        )
         return web.Response(status=204)
 
 

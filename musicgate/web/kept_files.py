@@ -17,13 +17,15 @@ from urllib.parse import quote, urlsplit
 from aiohttp import web
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
+from musicgate.gateway import operation_of
 from musicgate.views import is_signed
 from musicgate.web.conditions import RangeError, read_range
 from musicgate.web.connection import CORS, write_through
 from musicgate.web.job_resource import VARY, read_conditions
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from musicgate.gateway import Gateway, Rendition
     from musicgate.model import Job, Track
@@ -76,6 +78,7 @@ class KeptFiles:
     def __init__(self, gateway: Gateway, accounts: Accounts) -> None:
         self._gateway = gateway
         self._accounts = accounts
+        self._audit = operation_of(gateway).audit
 
     async def find(self, request: web.Request) -> tuple[Job, Track | None]:
         """Find the job by the signature of the link, else by the caller's key; and the track of the path.
@@ -100,10 +103,25 @@ class KeptFiles:
             job = await self._gateway.find(music_id, account=account.name)
         return job, next((track for track in job.tracks if track.index == index), None)
 
+    def note_download(self, request: web.Request, job: Job, track: Track) -> None:
+        """Note in the audit log that the audio of a track is sent."""
+        state = request[STATE]
+        self._audit.downloaded(job, track.index, key_id=state.key_id, request_id=state.generation_id)
+
     async def serve(
-        self, request: web.Request, job: Job, track: Track, file: Rendition
+        self,
+        request: web.Request,
+        job: Job,
+        track: Track,
+        file: Rendition,
+        *,
+        begins: Callable[[], None] = lambda: None,
     ) -> web.StreamResponse:
-        """Answer with the file or a part of it, with a redirect to the object store, or 304, 412 or 416."""
+        """Answer with the file or a part of it, with a redirect to the object store, or 304, 412 or 416.
+
+        Args:
+            begins: called when the first byte of the file, or a link to it, is about to be sent.
+        """
         modified_at = _modified_at(job)
         headers = _headers(request, job, track, file)
         conditions = read_conditions(request)
@@ -117,6 +135,7 @@ class KeptFiles:
         if request.method == "GET":  # the store signs a link for one method
             link = await self._gateway.audio_link(file, headers["Content-Disposition"])
         if link is not None:
+            begins()
             return web.Response(status=307, headers={**CORS, "Location": link, "Cache-Control": "no-store"})
         first, last = 0, file.size_bytes - 1
         ranges = ", ".join(request.headers.getall("Range", [])) if request.method == "GET" else ""
@@ -136,6 +155,8 @@ class KeptFiles:
         response.content_length = last - first + 1
         await response.prepare(request)
         if request.method == "GET":
+            if first == 0:  # a player asks for the rest in many parts
+                begins()
             await self._send(request, response, file, first, last + 1)
         return response
 

@@ -74,6 +74,8 @@ class LiveStreamRoutes:
                 ):
                     response.headers["Content-Type"] = media_type
                     await response.prepare(request)
+                    if track is not None:
+                        self._files.note_download(request, job, track)
                     with write_through(request):
                         async for piece in pieces:
                             async with asyncio.timeout(STALL_S):

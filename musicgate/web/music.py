@@ -100,6 +100,7 @@ class MusicRoutes:
         job = await self._gateway.submit(
             music_request,
             account=account.name,
+            key_id=request[STATE].key_id,
             generation_id=own_id,
             strict=preferences.strict,
             beta_channel=account.beta,

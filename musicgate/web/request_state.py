@@ -22,6 +22,7 @@ class RequestState:
     Attributes:
         body_timeout_s: seconds within which its body must arrive.
         music_id: the id in its path, if `musicgate.web.quick_routes` has read it.
+        key_id: id of the API key that it was made with; empty without one.
         job_id: the id of the job that it made, for the log.
         route: the template of its route, if `musicgate.web.quick_routes` has found it.
         awaits_continue: its client waits for ``100 Continue`` before it sends the body.
@@ -31,6 +32,7 @@ class RequestState:
 
     body_timeout_s: float
     music_id: str | None = None
+    key_id: str = ""
     job_id: str | None = None
     route: str | None = None
     awaits_continue: bool = False

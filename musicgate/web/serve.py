@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from musicgate.errors import ConfigError
+from musicgate.gateway import account_book
 from musicgate.web.app import LOOP_LAG, make_app
 from musicgate.web.host_header import is_loopback
 from musicgate.web.listener import Listener
@@ -36,8 +37,11 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
     Raises:
         ConfigError: the address is taken or not ours, or not loopback although no account is configured.
     """
-    if not gateway.settings.accounts and not is_loopback(host):
-        message = f"without [[accounts]] the server binds loopback only, not {host}"
+    if account_book(gateway).is_open and not is_loopback(host):
+        message = (
+            f"without [[accounts]] the server binds loopback only, not {host}; to let callers with a key in, set"
+            " server.admin_key, or make the first key with musicgate keys create --admin"
+        )
         raise ConfigError(message, key="server.host", source=gateway.settings.source)
     settings = gateway.settings
     max_connections = connections_that_fit(settings)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from musicgate.accounts import AccountBook
     from musicgate.aio import Clock
     from musicgate.metrics import Figures
     from musicgate.model import Job
@@ -24,6 +25,10 @@ class WebhookContext(Protocol):
     @property
     def settings(self) -> Settings:
         """The operator's settings."""
+
+    @property
+    def accounts(self) -> AccountBook:
+        """The accounts as they are now."""
 
     @property
     def store(self) -> JobStore:

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from musicgate.accounts import AccountBook
     from musicgate.model import Delivery, Job, Track
-    from musicgate.settings import ServerSettings, Settings
+    from musicgate.settings import ServerSettings
     from musicgate.store import PendingMessage
     from musicgate.text import Masker
     from musicgate.webhooks.context import WebhookContext
@@ -81,12 +82,11 @@ class Courier:
 
     def __init__(self, context: WebhookContext, jitter: Callable[[], float] = random.random) -> None:
         limits = context.settings.webhooks
-        accounts = {entry.name for entry in context.settings.accounts}
         self._context = context
         self._jitter = jitter
         self._running: dict[str, asyncio.Task[None]] = {}
         self._share = FairShare(
-            limits.concurrency, limits.concurrency_per_server, is_shared=len(accounts) > 1
+            limits.concurrency, limits.concurrency_per_server, is_shared=len(context.accounts.names) > 1
         )
         #: Messages that raised and have not been delivered since, by id.
         self._pauses: dict[str, _Pause] = {}
@@ -119,7 +119,7 @@ class Courier:
         """Sign and send a message once. A failure is an answer, too."""
         context = self._context
         at, started = context.clock.now(), asyncio.get_running_loop().time()
-        target = target_of(context.settings, account)
+        target = target_of(context.accounts, account)
 
         def answer(
             status: int | None, error: str | None = None, retry_after_s: float | None = None
@@ -152,6 +152,7 @@ class Courier:
         """
         reread_s = self._context.reread_s
         longest_s = _LONGEST_SLEEP_S if reread_s is None else min(reread_s, _LONGEST_SLEEP_S)
+        self._share.is_shared = len(self._context.accounts.names) > 1
         while True:
             if not self._context.is_on_duty:
                 return longest_s
@@ -256,7 +257,7 @@ class Courier:
                 raise StorageError(message)
             return  # deleted just now, and its messages with it
         masker = context.masker(job, whole=True)
-        body = body_about(context.settings, delivery, job, masker)
+        body = body_about(context.accounts, delivery, job, masker)
         if not context.is_on_duty:
             return
         attributes = {"musicgate.job": job.id, "musicgate.message": delivery.id}
@@ -301,12 +302,13 @@ class Courier:
                 await self._context.clock.sleep(_AFTER_ERROR_S)
 
 
-def body_about(settings: Settings, delivery: Delivery, job: Job, masker: Masker | None = None) -> bytes:
+def body_about(accounts: AccountBook, delivery: Delivery, job: Job, masker: Masker | None = None) -> bytes:
     """The body of a message: the job as it ended, so it is the same for every try."""
+    settings = accounts.settings
     base_url = _base_url(settings.server)
     lifetime_s, made_s = round(settings.assets.link_hours * 3600), delivery.created_at.timestamp()
     links = links_at(base_url, lifetime_s, made_s) if base_url else _no_link
-    rendered = render_job(as_settled(job), links, masker, ends=AudioEnd(settings))
+    rendered = render_job(as_settled(job), links, masker, ends=AudioEnd(accounts.retention_of))
     return write_json(render_message(delivery.type, delivery.created_at, rendered))
 
 

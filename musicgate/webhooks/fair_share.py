@@ -25,6 +25,9 @@ _Key = TypeVar("_Key")
 class FairShare:
     """How many messages each account has in flight, in all and to each server.
 
+    Attributes:
+        is_shared: there is more than one account.
+
     Args:
         total: connections in all.
         per_server: connections of an account to one server.
@@ -34,7 +37,7 @@ class FairShare:
     def __init__(self, total: int, per_server: int, *, is_shared: bool) -> None:
         self._total = total
         self._per_server = per_server
-        self._is_shared = is_shared
+        self.is_shared = is_shared
         self._held: Counter[str] = Counter()
         self._held_at: Counter[tuple[str, str]] = Counter()
         self._served: Counter[str] = Counter()
@@ -47,7 +50,7 @@ class FairShare:
 
     def has_room(self, account: str) -> bool:
         """True if the account may have one more message in flight."""
-        return self.free > (self._held[account] if self._is_shared else 0)
+        return self.free > (self._held[account] if self.is_shared else 0)
 
     def full_origins(self, account: str) -> Collection[str]:
         """The servers to which the account has as many messages in flight as it may."""

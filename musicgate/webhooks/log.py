@@ -62,7 +62,7 @@ class Webhooks:
             RequestError: 400; the account has no secret to sign with, or the text is no address.
         """
         if url is not None:
-            check_url(self._context.settings, account, url)
+            check_url(self._context.accounts, account, url)
 
     async def log(self, job: Job) -> Sequence[Delivery]:
         """The messages about a job, each with its tries."""
@@ -102,11 +102,11 @@ class Webhooks:
             StorageError: calls cannot be counted now. Nothing was sent.
         """
         context = self._context
-        chosen = url or target_of(context.settings, account).url
+        chosen = url or target_of(context.accounts, account).url
         if chosen is None:
             message = "there is no address: send a url, or have the operator set one"
             raise RequestError("validation_error", message, reason="webhook_url_missing", path=("url",))
-        check_url(context.settings, account, chosen)
+        check_url(context.accounts, account, chosen)
         async with self._one_more_test(account):
             return await self._test(account, chosen)
 

@@ -1,4 +1,4 @@
-"""An account's webhook address and signing secrets, from the settings; it sends nothing."""
+"""An account's webhook address and signing secrets; it sends nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from musicgate.model import is_address
 from musicgate.webhooks.rules import announce
 
 if TYPE_CHECKING:
+    from musicgate.accounts import AccountBook
     from musicgate.model import Delivery, Job, Secret
-    from musicgate.settings import Settings
     from musicgate.webhooks.context import WebhookContext
 
 
@@ -31,24 +31,26 @@ class Target:
     setting: str
 
 
-def target_of(settings: Settings, account: str) -> Target:
+def target_of(accounts: AccountBook, account: str) -> Target:
     """The account's own settings; those of ``[webhooks]`` where the server has no accounts.
 
     An account that rotates its key has two entries for a while; the one with a secret counts.
     """
-    entries = [entry for entry in settings.accounts if entry.name == account]
+    entries = accounts.entries_of(account)
     if entries:
         own = next((entry for entry in entries if entry.webhook_secret), entries[0])
         url, secrets = own.webhook_url, (own.webhook_secret, own.webhook_secret_previous)
-        setting = f"webhook_secret of the account {account} in [[accounts]]"
+        place = " in [[accounts]]" if account in accounts.in_settings else ""
+        setting = f"webhook_secret of the account {account}{place}"
     else:
-        url, secrets = settings.webhooks.url, (settings.webhooks.secret, settings.webhooks.secret_previous)
+        usual = accounts.settings.webhooks
+        url, secrets = usual.url, (usual.secret, usual.secret_previous)
         setting = "webhooks.secret"
     known = tuple(secret for secret in secrets if secret is not None)
     return Target(url=url or None, secrets=known, setting=setting)
 
 
-def check_url(settings: Settings, account: str, url: str) -> None:
+def check_url(accounts: AccountBook, account: str, url: str) -> None:
     """Return if messages to that address can be signed and sent.
 
     Raises:
@@ -56,7 +58,7 @@ def check_url(settings: Settings, account: str, url: str) -> None:
     """
     if not is_address(url):
         raise RequestError("validation_error", "is no http or https address", path=("webhook_url",))
-    target = target_of(settings, account)
+    target = target_of(accounts, account)
     if not target.secrets:
         message = f"there is no secret to sign webhooks with; the operator sets {target.setting}"
         raise RequestError(
@@ -68,5 +70,5 @@ def messages_about(context: WebhookContext, before: Job, after: Job) -> tuple[De
     """The messages that a change of a job causes: one when it ends and there is an address."""
     if before.state.is_final or not after.state.is_final:
         return ()
-    url = after.request.webhook_url or target_of(context.settings, after.account).url
+    url = after.request.webhook_url or target_of(context.accounts, after.account).url
     return (announce(after, url, context.new_id("msg_")),) if url else ()

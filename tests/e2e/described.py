@@ -56,7 +56,7 @@ class Description:
             return []  # such as a stream whose vendor is not asked
         if found is None:
             return [f"{operation['operationId']} {status} has no {media_type}"] if raw or content else []
-        if not media_type.endswith("json") or not raw:
+        if not media_type.endswith(("/json", "+json")) or not raw:
             return []
         return self.broken(found["schema"], json.loads(raw))
 

@@ -41,6 +41,7 @@ from musicgate.plugin.wire import HttpRequest
 from musicgate.settings import (
     Account,
     AssetSettings,
+    AuditSettings,
     FollowSettings,
     NetworkSettings,
     ServerSettings,
@@ -266,6 +267,7 @@ async def running_server(
     follow: Mapping[str, Any] | None = None,
     webhooks: Mapping[str, Any] | None = None,
     assets: Mapping[str, Any] | None = None,
+    audit: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     allow_private_addresses: bool = True,
     archive: bool = True,
@@ -278,7 +280,7 @@ async def running_server(
         folder: for the store and the audio.
         switches: faults of all tasks, by plugin.
         providers: settings of ``[providers.<plugin>]``, by plugin; ``api_key`` None = no key.
-        server, follow, webhooks, assets: settings of these sections.
+        server, follow, webhooks, assets, audit: settings of these sections.
         environ: variables of the object store.
         allow_private_addresses: links and webhooks may lead to private addresses, this machine's among them.
         has_public_url: vendors can call back.
@@ -320,6 +322,7 @@ async def running_server(
             network=NetworkSettings(allow_private_addresses=allow_private_addresses),
             follow=FollowSettings(**{"speed": speed, **(follow or {})}),
             webhooks=WebhookSettings(**(webhooks or {})),
+            audit=AuditSettings(**(audit or {})),
             accounts=tuple(accounts),
             providers=tables,
             data_dir=folder,

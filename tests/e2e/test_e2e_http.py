@@ -46,6 +46,8 @@ FILLED = {
     "name": "job",
     "file": "docs.js",
     "path": "app.js",
+    "account": "unknown",
+    "key_id": "x",
 }
 #: Routes that need no key.
 PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/console", "/v1/schemas/", "/v1/callbacks/")

@@ -1,8 +1,8 @@
-"""``python -m tests.release``: build all distributions, check them, and make a song with them.
+"""``python -m tests.release``: build all distributions, check them, and make songs with them.
 
 The song is made in a clean virtual environment in a temporary folder, from the wheels in dist/ and the
 wheelhouse of dependencies that ``make setup-dev`` fills, without the repository and without a package
-index.
+index. The npm package of the TypeScript client is installed and tested in a folder of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tests.release.contents import (
     missing_files,
     missing_templates,
 )
+from tests.typescript.package import compile_client, pack, version_in
+from tests.typescript.run import check_archive
 
 DIST = ROOT / "dist"
 #: What is released: the examples are not.
@@ -92,6 +94,16 @@ def check_contents() -> str:
     refuse(missing_templates(core))
     files = sum(len(wheel.files) for wheel in wheels)
     return f"every wheel holds all files of its package, py.typed and templates among them ({files} files)"
+
+
+def build_npm() -> str:
+    """Pack the TypeScript client, whose version is theirs, into a folder that no upload to PyPI reads."""
+    (DIST / "npm").mkdir()
+    compile_client()
+    archive = pack(DIST / "npm")
+    if version_in(archive) != built()[0].version:
+        raise ReleaseError(f"  {archive.name} has version {version_in(archive)}, not {built()[0].version}")
+    return f"dist/npm/{check_archive(archive)}"
 
 
 def install(clean: CleanEnvironment) -> str:
@@ -164,6 +176,7 @@ def main() -> int:
             ("metadata", check_metadata),
             ("versions", lambda: check_versions(expected)),
             ("contents", check_contents),
+            ("npm", build_npm),
             ("install", lambda: install(CleanEnvironment.make(folder, DIST))),
             ("song", lambda: make_song(clean)),
             ("uvx", lambda: run_without_installing(clean)),

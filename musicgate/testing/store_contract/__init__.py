@@ -20,7 +20,9 @@ no plugin of it.
 import pytest
 
 # Before they are imported: a check is a plain assertion, and its message is pytest's.
-_MODULES = ("claims", "damage", "durability", "jobs", "lists", "outbox", "references", "shares")
+_MODULES = (
+    *("books", "claims", "damage", "durability", "jobs", "keys", "lists", "outbox", "references", "shares"),
+)
 pytest.register_assert_rewrite(*(f"{__name__}.checks_{name}" for name in _MODULES))
 
 from musicgate.testing.store_contract.checks import CHECKS, Check, name_of  # noqa: E402

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from musicgate.testing.store_contract import (
+    checks_books,
     checks_claims,
     checks_damage,
     checks_durability,
     checks_jobs,
+    checks_keys,
     checks_lists,
     checks_outbox,
     checks_references,
@@ -46,6 +48,8 @@ CHECKS: Final[tuple[Check, ...]] = tuple(
         checks_lists,
         checks_outbox,
         checks_references,
+        checks_books,
+        checks_keys,
         checks_durability,
         checks_damage,
         checks_shares,

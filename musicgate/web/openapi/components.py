@@ -84,8 +84,10 @@ def load_components(option_blocks: Mapping[str, Mapping[str, Any]]) -> dict[str,
                 "description": "Options of an installed plugin; they override the neutral fields of the request.",
                 "$ref": _HERE + name,
             }
-    text = files(__package__).joinpath("answers.json").read_text(encoding="utf-8")
-    return components | cast("dict[str, dict[str, Any]]", json.loads(text))
+    for name in ("answers.json", "operator_answers.json"):
+        text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+        components |= cast("dict[str, dict[str, Any]]", json.loads(text))
+    return components
 
 
 def _by_kind(components: Mapping[str, Any]) -> dict[str, Any]:

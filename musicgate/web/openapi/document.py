@@ -10,7 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from musicgate.web.openapi.components import load_components
-from musicgate.web.openapi.operations import JOBS, OPERATIONS, Access
+from musicgate.web.openapi.operation import Access
+from musicgate.web.openapi.operations import JOBS, OPERATIONS
 from musicgate.web.openapi.parts import (
     ERRORS,
     HEADERS,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from musicgate.web.openapi.operations import Answer, Operation
+    from musicgate.web.openapi.operation import Answer, Operation
 
 _VERSION: Final = "3.1.1"
 _SCHEMAS: Final = "#/components/schemas/"
@@ -36,6 +37,7 @@ _TAGS: Final = {
     "Catalogue": "What can be asked of whom.",
     "Webhooks": "Messages to the account about the end of its jobs.",
     "Operation": "For operators and vendors.",
+    "Administration": "Accounts and keys, for administrators.",
     "Description": "What tools read.",
     "Aliases": "The same below `/v1/music/generations`.",
 }
@@ -164,7 +166,7 @@ def _operation(operation: Operation, path: str, alias: str, *, needs_key: bool) 
             "content": {"application/json": content},
         }
     statuses = {*OF_EVERY_ROUTE, *operation.errors}
-    if operation.access in {Access.KEY, Access.LINK}:
+    if operation.access in {Access.KEY, Access.LINK, Access.ADMIN}:
         statuses.update(OF_A_KEY)
     responses = {status: _answer(answer) for status, answer in operation.answers.items()}
     if operation.links:
@@ -203,7 +205,9 @@ def _schema(schema: str | Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameter(name: str) -> dict[str, Any]:
     place, text, schema = PARAMETERS[name]
-    described: dict[str, Any] = {"name": name, "in": place, "description": text, "schema": dict(schema)}
+    # Parameters of one name that mean other things elsewhere: `audit.limit`, `usage.format`.
+    shown = name.rpartition(".")[2]
+    described: dict[str, Any] = {"name": shown, "in": place, "description": text, "schema": dict(schema)}
     if schema.get("type") == "array":
         described |= {"style": "form", "explode": False}
     return described

@@ -6,68 +6,15 @@ The names in it are those of `musicgate.web.openapi.parts` (parameters, headers,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-import attrs
+from musicgate.web.openapi.admin_operations import ADMIN_OPERATIONS
+from musicgate.web.openapi.operation import Access, Answer, Operation
+from musicgate.web.openapi.operator_operations import OPERATOR_OPERATIONS
 
 #: Stands for the path of the collection, of which there are two.
 JOBS: Final = "{jobs}"
-
-
-class Access(Enum):
-    """Who may call a route."""
-
-    PUBLIC = "public"
-    KEY = "key"
-    #: With a key, or with the signature of a link.
-    LINK = "link"
-    #: As `server.metrics` says.
-    METRICS = "metrics"
-
-
-@attrs.frozen(kw_only=True)
-class Answer:
-    """An answer that is not an error.
-
-    Attributes:
-        content: schema by media type; the name of a component, or a schema.
-        headers: names in `musicgate.web.openapi.parts.HEADERS`.
-    """
-
-    text: str
-    content: Mapping[str, str | Mapping[str, Any]] = attrs.field(factory=dict)
-    headers: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class Operation:
-    """One method of one path.
-
-    Attributes:
-        id: ``operationId``; the one of the other path of the collection ends in ``Alias``.
-        parameters: names in `musicgate.web.openapi.parts.PARAMETERS`; those of the path are not listed.
-        body: component of the JSON body; None = the route reads none.
-        example: a body.
-        is_body_required: whether it may be left out.
-        answers: by status.
-        errors: statuses beside those that every route may answer with.
-        links: the ``id`` of its answer leads to the operations of one job.
-    """
-
-    id: str
-    tag: str
-    summary: str
-    text: str = ""
-    access: Access = Access.KEY
-    parameters: tuple[str, ...] = ()
-    body: str | Mapping[str, Any] | None = None
-    example: Mapping[str, Any] | None = None
-    is_body_required: bool = True
-    answers: Mapping[int, Answer]
-    errors: tuple[int, ...] = ()
-    links: bool = False
 
 
 _JSON: Final = "application/json"
@@ -439,4 +386,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.PUBLIC,
         answers={200: Answer(text="They can.", content={_JSON: "Readiness"})},
     ),
+    **OPERATOR_OPERATIONS,
+    **ADMIN_OPERATIONS,
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 import musicgate_schemas
 from musicgate.assets import KIND_OF_FORMAT, LARGEST_SIDE, MOST_POINTS, USUAL_POINTS
 from musicgate.gateway import ORIGINAL
-from musicgate.model import JobState
+from musicgate.model import JobState, UsageGroup
 from musicgate.web import console
 from musicgate.web.openapi import swagger_ui
 
@@ -25,6 +25,8 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, _Schema]]] = {
     "message_id": ("Id of the message.", {"type": "string", "minLength": 1}),
     "job_id": ("Id of the job.", {"type": "string", "minLength": 1}),
     "token": ("Secret of the callback.", {"type": "string", "minLength": 1}),
+    "account": ("Name of the account.", {"type": "string", "minLength": 1}),
+    "key_id": ("Id of the key.", {"type": "string", "minLength": 1}),
     "name": (
         "Name of the schema; `.json` may follow it.",
         {"type": "string", "enum": list(musicgate_schemas.NAMES)},
@@ -96,6 +98,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, str, _Schema]]] = {
         "Jobs of a page; 20 when left out.",
         {"type": "integer", "minimum": 1, "maximum": 100},
     ),
+    "account": ("query", "Only those of this account.", _TEXT),
     "cursor": ("query", "`next_cursor` of the previous page.", _TEXT),
     "format": (
         "query",
@@ -119,6 +122,42 @@ PARAMETERS: Final[Mapping[str, tuple[str, str, _Schema]]] = {
         "query",
         "Pixels; 120 when left out.",
         {"type": "integer", "minimum": 1, "maximum": LARGEST_SIDE},
+    ),
+    "from": (
+        "query",
+        "First day (UTC) of the ends of the jobs; left out, the last thirty days.",
+        {"type": "string", "format": "date"},
+    ),
+    "to": (
+        "query",
+        "Last day, included; today when left out.",
+        {"type": "string", "format": "date"},
+    ),
+    "key": ("query", "Only jobs that were created with the key of this id; empty = without a key.", _TEXT),
+    "group_by": (
+        "query",
+        "What the sums are told apart by, separated by commas; `day` when left out, one sum when empty.",
+        {"type": "array", "items": {"type": "string", "enum": [group.value for group in UsageGroup]}},
+    ),
+    "usage.format": (
+        "query",
+        "`csv` for a table, as `Accept: text/csv`.",
+        {"type": "string", "enum": ["json", "csv"]},
+    ),
+    "audit.after": (
+        "query",
+        "Number of the last entry that was received: `next_after` of the previous page.",
+        {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+    ),
+    "audit.limit": (
+        "query",
+        "Entries of a page; 100 when left out.",
+        {"type": "integer", "minimum": 1, "maximum": 1000},
+    ),
+    "audit.format": (
+        "query",
+        "`jsonl` for one entry a line, `csv` for a table, as `Accept: application/x-ndjson` and `text/csv`.",
+        {"type": "string", "enum": ["json", "csv", "jsonl"]},
     ),
     "theme": ("query", "Colours; light when left out.", {"type": "string", "enum": ["light", "dark"]}),
 }
@@ -168,14 +207,22 @@ ERRORS: Final[Mapping[int, tuple[str, str, tuple[str, ...]]]] = {
         ("WWW-Authenticate", *_LIMITS),
     ),
     402: ("PaymentRequired", "The account or the gateway has no funds left, or the model no price.", _LIMITS),
-    403: ("Forbidden", "A vendor refuses the gateway, or a guardrail the request.", _LIMITS),
+    403: (
+        "Forbidden",
+        "The key may not do this; or a vendor refuses the gateway, or a guardrail the request.",
+        _LIMITS,
+    ),
     404: (
         "NotFound",
         "There is nothing of this name, or it is not the account's; `reason` says why.",
         _LIMITS,
     ),
     408: ("RequestTimeout", "The body did not arrive in time.", _LIMITS),
-    409: ("Conflict", "The job has ended, or is not ready.", _LIMITS),
+    409: (
+        "Conflict",
+        "The job has ended, or is not ready; or no administrator could call any more.",
+        _LIMITS,
+    ),
     412: ("PreconditionFailed", "`If-Match` or `If-Unmodified-Since` does not hold.", ()),
     413: ("TooLarge", "The body is larger than `server.max_body_bytes`.", _LIMITS),
     414: ("TargetTooLong", "The path and query are too long.", ()),
@@ -211,4 +258,4 @@ ERRORS: Final[Mapping[int, tuple[str, str, tuple[str, ...]]]] = {
 #: Statuses that HTTP itself has for any request, and that the server has when it fails.
 OF_EVERY_ROUTE: Final = (400, 414, 417, 431, 500, 501, 503, 505)
 #: Statuses of every route that asks for a key.
-OF_A_KEY: Final = (401, 429)
+OF_A_KEY: Final = (401, 403, 429)

@@ -41,9 +41,10 @@ class OpenApiRoutes:
         """
         self._gateway = gateway
         self._public_url = gateway.settings.server.public_url.rstrip("/")
-        self._needs_key = not accounts.is_open
+        self._accounts = accounts
         self._bases = bases
-        self._document: bytes | None = None
+        #: By whether requests need a key, which they do from the first one on.
+        self._documents: dict[bool, bytes] = {}
         self._files = StaticFiles(swagger_ui.__name__, swagger_ui.FILES, _MAX_AGE)
 
     def routes(self) -> list[web.RouteDef]:
@@ -57,9 +58,10 @@ class OpenApiRoutes:
     async def document(self, request: web.Request) -> web.Response:
         """``GET /openapi.json``: every route of this server, in OpenAPI 3.1."""
         base_url = self._public_url or f"{request.scheme}://{request.host}"
-        if self._document is None:
-            self._document = write_json(self._describe(request.app))
-        body = self._document.replace(write_json(_BASE_URL), write_json(base_url))
+        needs_key = not self._accounts.is_open
+        if needs_key not in self._documents:
+            self._documents[needs_key] = write_json(self._describe(request.app, needs_key=needs_key))
+        body = self._documents[needs_key].replace(write_json(_BASE_URL), write_json(base_url))
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if check_conditions(request, tag):
@@ -78,7 +80,7 @@ class OpenApiRoutes:
         """``GET /docs/{file}``: what the page loads."""
         return await self._files.respond(request, request.match_info["file"])
 
-    def _describe(self, app: web.Application) -> dict[str, Any]:
+    def _describe(self, app: web.Application, *, needs_key: bool) -> dict[str, Any]:
         providers = [status.provider for status in self._gateway.providers()]
         blocks = {provider.option_block: provider.options_schema for provider in providers}
-        return describe(app, self._bases, blocks, base_url=_BASE_URL, needs_key=self._needs_key)
+        return describe(app, self._bases, blocks, base_url=_BASE_URL, needs_key=needs_key)
