@@ -1,5 +1,8 @@
 # Every public name and its home: `__init__.py` reads this list.
 from .assets import Peaks as Peaks
+from .client import AsyncClient as AsyncClient
+from .client import Client as Client
+from .client import RemoteJob as RemoteJob
 from .engine import ServiceReport as ServiceReport
 from .engine import Supervisor as Supervisor
 from .errors import AllCandidatesFailedError as AllCandidatesFailedError
@@ -15,6 +18,7 @@ from .errors import NotAudioError as NotAudioError
 from .errors import PluginError as PluginError
 from .errors import ProviderError as ProviderError
 from .errors import RequestError as RequestError
+from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
 from .errors import UnauthorisedError as UnauthorisedError
 from .errors import UnsupportedOptionError as UnsupportedOptionError

@@ -18,7 +18,8 @@ MusicgateError
 ├── NotAudioError            bytes are not audio that plays
 ├── MarksError               a file cannot be tagged or signed
 ├── GatewayClosedError       the gateway is closing or closed; stored jobs go on when it opens again
-└── StorageError             our own store or disk failed
+├── StorageError             our own store or disk failed
+└── ServerError              for clients: a server failed, is out of reach, or is no musicgate
 
 A new class needs this file only: it overrides what differs from `MusicgateError`, and joins the tree above.
 """
@@ -481,6 +482,37 @@ class StorageError(MusicgateError):
             )
         what = "does not answer at the moment" if self.is_away else "failed"
         return f"the gateway's own store {what}; nothing was stored, and nothing was sent"
+
+
+class ServerError(MusicgateError):
+    """A musicgate server failed, is out of reach, or is no musicgate; raised by `musicgate.Client`.
+
+    Attributes:
+        setting: the setting of the client to look at, ``url`` or ``ca_file``; None = the server is at fault.
+        status: HTTP status of the answer; None without an answer.
+        maybe_stored: the call was a create call that may have arrived. The same call with the same
+            ``idempotency_key`` gives the job, and makes no second one.
+        idempotency_key: the key of such a call; None for every other call.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        setting: str | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        maybe_stored: bool = False,
+        idempotency_key: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.setting = setting
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.maybe_stored = maybe_stored
+        self.idempotency_key = idempotency_key
 
 
 def failure_of(error: MusicgateError) -> Failure:

@@ -49,7 +49,15 @@ IMPURE = frozenset(
 
 #: Library -> the modules of the core that may import it. A name covers the module and all below it.
 BORDERS = {
-    "aiohttp": ("cli", "emulation.mount", "http", "web", "webhooks.client"),
+    "aiohttp": (
+        "cli.checks_here",
+        "cli.play_remote",
+        "client",
+        "emulation.mount",
+        "http",
+        "web",
+        "webhooks.client",
+    ),
     "asyncpg": ("engine.pgqueuer_run", "engine.pgqueuer_tables", "engine.pgqueuer_worker", "store"),
     "cattrs": ("codec", "settings"),
     "click": ("cli",),

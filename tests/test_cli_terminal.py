@@ -276,6 +276,8 @@ async def test_no_title_makes_a_paid_run_fail(tmp_path: Path, encoding: str, tit
 def answer_of(**more: object) -> dict[str, Any]:
     job = {
         "id": f"music_{HOSTILE}",
+        "object": "music",
+        "created_at": "2026-11-20T10:38:43.744Z",
         "status": "completed",
         "provider_plugin": HOSTILE,
         "model": HOSTILE,
@@ -289,15 +291,17 @@ def track_of(**more: object) -> dict[str, Any]:
     return {"index": 0, "title": HOSTILE + EMOJI + HALF, "audio_url": "ORIGIN/a.mp3", "duration": 6.0, **more}
 
 
+ENVELOPE = {"generation_id": HOSTILE, "request_id": HOSTILE}
 SERVED = {
     "done": answer_of(output=[track_of()]),
     "in progress": answer_of(status="in_progress", output=[track_of()]),
     "no audio": answer_of(output=[track_of(audio_url=None, error={"message": HOSTILE})]),
     "failed": answer_of(status="failed", error={"message": HOSTILE, "reason": HOSTILE, "native_code": HOSTILE, "suggestion": {"prompt": HOSTILE}, "may_have_cost": True}),
-    "refused": (400, {"error": "validation_error", "description": HOSTILE, "reason": HOSTILE}),
-    "refused by field": (400, {"error": "validation_error", "details": [{"path": [HOSTILE, 0], "message": HOSTILE}, 7]}),
-    "lost": (502, {"error": "upstream_error", "description": HOSTILE, "music_id": HOSTILE}),
-    "key": (401, {"error": "unauthorised", "description": f"no such key {KEY} {HOSTILE}"}),
+    "refused": (400, {**ENVELOPE, "error": "validation_error", "description": HOSTILE, "reason": HOSTILE}),
+    "refused by field": (400, {**ENVELOPE, "error": "validation_error", "details": [{"path": [HOSTILE, 0], "message": HOSTILE}, 7]}),
+    "lost": (502, {**ENVELOPE, "error": "upstream_error", "description": HOSTILE, "music_id": HOSTILE}),
+    "key": (401, {**ENVELOPE, "error": "unauthorised", "description": f"no such key {KEY} {HOSTILE}"}),
+    "no envelope": (400, {"error": HOSTILE, "description": HOSTILE}),
     "a string": HOSTILE,
     "tracks of a wrong type": answer_of(output=[7, HOSTILE]),
     "a track without an index": answer_of(output=[track_of(index="../../escaped")]),

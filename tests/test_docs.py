@@ -21,9 +21,12 @@ import musicgate_schemas
 from musicgate.cli import cli
 from musicgate.codec.schema import SchemaValidator, bundle
 from musicgate.emulation.sandbox import sandbox
+from musicgate.gateway import Gateway
 from musicgate.hosting.discovery import load_plugins
 from musicgate.settings import Settings
 from musicgate.testing.cases import load_cases
+from musicgate.web.serve import serve
+from tests.free_port import free_port
 from tests.pages import NAMES, PAGES, ROOT, Block, blocks_of, prose
 
 #: Kinds of blocks. All are checked below but `js` (in schemas/tests), `text` and drawings (no kind).
@@ -222,6 +225,31 @@ def test_commands_and_their_options_exist(block: Block) -> None:
                     assert SchemaValidator(bundle("request")).violations(json.loads(body)) == ()
             case name:
                 assert name in OTHER_PROGRAMS
+
+
+async def test_python_of_the_client_page_makes_songs(tmp_path: Path) -> None:
+    """Unchanged but for the address."""
+    host, url = load_plugins(), f"http://127.0.0.1:{free_port()}"
+    blocks = [block.code for block in blocks_of(ROOT / "docs/client.md") if block.kind == "python"]
+    program = "\n".join(blocks).replace("http://127.0.0.1:8080", url)
+    async with (
+        sandbox(Settings(), host, speed=50.0, public_url=url) as settings,
+        Gateway.open(settings, plugins=host) as gateway,
+        serve(gateway, "127.0.0.1", int(url.rpartition(":")[2])),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", program),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 40)
+    lines = out.decode().splitlines()
+    assert (process.returncode, err.decode()) == (0, "")
+    assert (lines[:3], lines[-1].startswith("completed ")) == (
+        ["trio-0.mp3", "trio-1.mp3", "1 created"],
+        True,
+    )
 
 
 @pytest.mark.parametrize("path", PAGES, ids=NAMES)

@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 #: The id of ``server.admin_key``.
 ADMIN_KEY_ID: Final = "admin_key"
 _DIGEST_BYTES: Final = 32
-#: Accounts whose limits are remembered.
-_MAX_LIMITS: Final = 20_000
 
 
 class KeyInForce(NamedTuple):
@@ -58,9 +56,9 @@ class _Limits(dict[str, "AccountLimits"]):
 
     def __missing__(self, account: str) -> AccountLimits:
         entries = self._entries.get(account)
-        limits = self._settings.limits if entries is None else self._settings.limits_of(entries)
-        if len(self) < _MAX_LIMITS:  # an application may name any account
-            self[account] = limits
+        if entries is None:  # nothing is remembered: an application may name any account
+            return self._settings.limits
+        limits = self[account] = self._settings.limits_of(entries)
         return limits
 
 

@@ -6,7 +6,7 @@ jsonschema, and, beside `settings`, of cattrs. Start with `schema` (what a reque
 `converter`.
 """
 
-from musicgate.codec.request import read_request
+from musicgate.codec.request import read_request, write_request
 from musicgate.codec.request_bounds import known_part
 from musicgate.codec.schema import (
     SchemaValidator,
@@ -38,4 +38,5 @@ __all__ = [
     "load_job",
     "option_blocks",
     "read_request",
+    "write_request",
 ]

@@ -1,11 +1,11 @@
-"""Read the body of a create call into a `MusicRequest`; knows the names on the wire and no rules."""
+"""The body of a create call as a `MusicRequest`, and back; knows the names on the wire and no rules."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final, get_type_hints
 
 from cattrs import BaseValidationError
 
-from musicgate.codec.converter import first_reason, structure
+from musicgate.codec.converter import CONVERTER, first_reason, structure
 from musicgate.errors import RequestError
 from musicgate.model import JsonObject, JsonValue, MusicRequest, changed
 from musicgate.text import MAX_NAME_CHARS, MAX_WARNINGS, cut_text
@@ -93,6 +93,18 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
         known["unknown_keys"] = [cut_text(name, MAX_NAME_CHARS) for name in unknown[:MAX_WARNINGS]]
         known["more_unknown_keys"] = max(0, len(unknown) - MAX_WARNINGS)
     return _request_of(known)
+
+
+def write_request(request: MusicRequest) -> dict[str, JsonValue]:
+    """Write a request as the body of a create call; what has its default value is left out.
+
+    Unknown keys are left out as well: of these a request holds only the names.
+    """
+    plain: dict[str, Any] = CONVERTER.unstructure(request)
+    body: dict[str, JsonValue] = {wire: plain[name] for wire, name in _FIELDS.items() if name in plain}
+    # The keys inside these two are spelled as our fields are.
+    body |= {wire: plain[name] for wire, (name, _) in _OBJECTS.items() if name in plain}
+    return {**body, **plain.get("blocks", {})}
 
 
 def _request_of(known: dict[str, Any]) -> MusicRequest:

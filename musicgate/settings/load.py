@@ -31,8 +31,9 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "MUSICGATE_CONFIG": "The settings file.",
     "MUSICGATE_DATA_DIR": "The data folder, instead of the system's usual one. Required for commands that "
     "keep jobs if the user has no home folder, as in many containers.",
-    "MUSICGATE_URL": "Command line only: the server to use, like `--url`.",
-    "MUSICGATE_API_KEY": "Command line only: the key for that server, like `--key`.",
+    "MUSICGATE_URL": "Clients and command line only: the server to use, like `--url`.",
+    "MUSICGATE_API_KEY": "Clients and command line only: the key for that server, like `--key`.",
+    "MUSICGATE_CA_FILE": "Clients and command line only: PEM file of the authorities of that server.",
     "MUSICGATE_WEBHOOK_SECRET": "Command line only: the webhook secret of an account, like `--webhook-secret`.",
     "MUSICGATE_TRACEBACK": "Command line only: any value shows tracebacks, like `--debug`.",
 }

@@ -1,15 +1,18 @@
 """Every JSON that the outside sees: job, event, error, plan, catalogue, webhook, health, links.
 
-It knows the published shapes, and must not know aiohttp, a store or a clock. Start with `job`.
+It knows the published shapes, and must not know aiohttp, a store or a clock. Start with `job`. The modules
+that end in ``_reading`` read the same JSON back into values, for clients.
 """
 
 from musicgate.views.audio_end import AudioEnd
 from musicgate.views.catalogue import render_models, render_provider, render_providers
 from musicgate.views.cursor import decode_cursor
+from musicgate.views.error_reading import read_error
 from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, render_refusal
-from musicgate.views.event import render_event
+from musicgate.views.event import read_event, render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_job, render_job_list
+from musicgate.views.job_reading import RemoteJob, read_job
 from musicgate.views.keys import render_account, render_key, render_settings_account
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.operation import (
@@ -25,6 +28,7 @@ from musicgate.views.operation import (
 from musicgate.views.plan import render_plan
 from musicgate.views.signed_links import SignedLinks, is_signed, links_at
 from musicgate.views.webhook import (
+    read_delivery,
     render_delivery,
     render_delivery_log,
     render_message,
@@ -36,11 +40,16 @@ __all__ = [
     "AudioEnd",
     "ErrorAnswer",
     "Readiness",
+    "RemoteJob",
     "SignedLinks",
     "csv_text",
     "decode_cursor",
     "is_signed",
     "links_at",
+    "read_delivery",
+    "read_error",
+    "read_event",
+    "read_job",
     "render_account",
     "render_audit_entry",
     "render_callback_received",

@@ -1,15 +1,16 @@
-"""A job's events, as the event stream sends them."""
+"""A job's events, as the event stream sends them, and read back for clients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from musicgate.model import EventKind, JobEvent
+from musicgate.plugin import lenient
 from musicgate.views.scalars import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from musicgate.model import JobEvent
     from musicgate.text import Masker
 
 
@@ -49,3 +50,12 @@ def render_event(
     if job is not None:
         answer["job"] = job
     return answer
+
+
+def read_event(shown: Mapping[str, object]) -> tuple[int, JobEvent] | None:
+    """Read an event, with its number; None for one that is not known here: of a newer server, perhaps."""
+    number, at = lenient.integer(shown.get("number")), lenient.moment(shown.get("at"))
+    kind = next((kind for kind in EventKind if kind.value == shown.get("type")), None)
+    if number is None or at is None or kind is None:
+        return None
+    return number, JobEvent(kind=kind, at=at, data=lenient.mapping(shown.get("data")))

@@ -1,16 +1,16 @@
-"""Webhooks: the messages that customers get, and the delivery log."""
+"""Webhooks: the messages that customers get, and the delivery log, which clients read back."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from musicgate.model import Delivery, DeliveryStatus, DeliveryTry
+from musicgate.plugin import lenient
 from musicgate.views.scalars import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
-
-    from musicgate.model import Delivery, DeliveryTry
 
 
 def render_message(kind: str, at: datetime, data: Mapping[str, object]) -> dict[str, object]:
@@ -43,6 +43,39 @@ def render_delivery(delivery: Delivery) -> dict[str, object]:
             for tried in delivery.tries
         ],
     }
+
+
+def read_delivery(shown: Mapping[str, object]) -> Delivery:
+    """Read a message of the delivery log. Its account is not shown and empty.
+
+    Raises:
+        ValueError: it is not such a message.
+    """
+    message_id, job_id = lenient.text(shown.get("id")), lenient.text(shown.get("music_id"))
+    created_at = lenient.moment(shown.get("created_at"))
+    status = next((status for status in DeliveryStatus if status.value == shown.get("status")), None)
+    if message_id is None or job_id is None or created_at is None or status is None:
+        raise ValueError("not a message of the delivery log")
+    return Delivery(
+        id=message_id,
+        job_id=job_id,
+        account="",
+        url=lenient.text(shown.get("url")) or "",
+        type=lenient.text(shown.get("type")) or "",
+        created_at=created_at,
+        next_try_at=lenient.moment(shown.get("next_attempt_at")),
+        status=status,
+        attempts=lenient.integer(shown.get("attempts")) or 0,
+        tries=tuple(
+            DeliveryTry(
+                at=lenient.moment(tried.get("at")) or created_at,
+                duration_s=(lenient.integer(tried.get("duration_ms")) or 0) / 1000,
+                http_status=lenient.integer(tried.get("status_code")),
+                error=lenient.text(tried.get("error")),
+            )
+            for tried in lenient.items(shown.get("tries"))
+        ),
+    )
 
 
 def render_delivery_log(deliveries: Iterable[Delivery]) -> dict[str, object]:
