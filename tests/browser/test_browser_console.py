@@ -10,16 +10,19 @@ import attrs
 import pytest
 from playwright.async_api import expect
 
-from musicgate.model import JobState
+from musicgate.model import JobState, Secret
 from tests.browser.console_page import console
 from tests.browser.prefix_proxy import behind_prefix
-from tests.e2e.running_server import JOBS, UNFINISHED
+from tests.e2e.running_server import JOBS, UNFINISHED, running_server
 from tests.job_samples import NOW, ended, make_job
 from tests.webhook_receivers import receiving
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.async_api import Browser
 
+    from musicgate.hosting.discovery import PluginHost
     from tests.e2e.running_server import RunningServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -219,3 +222,43 @@ async def test_a_thousand_jobs_are_scrolled_and_filtered(browser: Browser, serve
         await rows.first.focus()
         await tab.page.keyboard.press("Enter")
         await tab.heading("rain 990")
+
+
+async def test_an_administrator_makes_and_revokes_keys(
+    browser: Browser, tmp_path: Path, plugins: PluginHost
+) -> None:
+    admin_key = "admin-key-not-real-0123456789"
+    secret = {"admin_key": Secret(admin_key)}
+    async with (
+        running_server(tmp_path, plugins, server=secret) as guarded,
+        console(browser, guarded.url) as tab,
+    ):
+        await tab.sign_in(key=admin_key)
+        await tab.heading("Keys")
+        await tab.field("Name").fill("studio")
+        await tab.field("Dollars a day").fill("much")
+        await tab.press("Make an account")
+        await expect(tab.field("Dollars a day")).to_have_attribute("aria-invalid", "true")
+        await tab.field("Dollars a day").fill("5")
+        await tab.press("Make an account")
+        await expect(tab.field("Account")).to_have_value("studio")
+        await tab.field("Name").first.fill("build server")
+        await tab.press("Make a key")
+        made = await tab.field("The new key").input_value()
+        await tab.check()
+        await tab.press("I have it")
+        assert made not in await tab.page.content()
+        await tab.press("Sign out")
+        await tab.sign_in("usage", made)
+        await tab.see("Nothing was used in this time.")
+        await expect(tab.page.get_by_role("link", name="Keys")).to_have_count(0)
+        await tab.check()
+        await tab.press("Sign out")
+        await tab.sign_in("keys", admin_key)
+        await tab.press("Revoke …")
+        await tab.press("Revoke it now")
+        await tab.see("Revoked")
+        await tab.press("Sign out")
+        await tab.field("API key").fill(made)
+        await tab.press("Sign in")
+        await tab.see("this key is not known here")

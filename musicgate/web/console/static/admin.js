@@ -11,6 +11,7 @@ export async function loadAbilities() {
   const found = new Set();
   for (const [name, paths] of Object.entries(ROUTES)) {
     for (const path of paths) {
+      if (found.has(name)) break;
       const answer = await open(path, { method: "HEAD" }).catch(() => null);
       if (answer?.ok) found.add(name);
     }

@@ -34,8 +34,6 @@ export function Keys() {
     ${!data && !error && html`<${Busy} />`}
     ${data &&
     html`
-      <${MakeKey} accounts=${accounts.data.filter((account) => account.source === "store")} onMade=${show} />
-      <${MakeAccount} onMade=${reload} />
       ${keys.data.length === 0 && html`<${Empty}>No key has been made yet. Keys of the settings file are not listed.<//>`}
       ${keys.data.length > 0 &&
       html`
@@ -46,6 +44,8 @@ export function Keys() {
           </table>
         </div>
       `}
+      <${MakeKey} accounts=${accounts.data.filter((account) => account.source === "store")} onMade=${show} />
+      <${MakeAccount} onMade=${reload} />
     `}
   `;
 }

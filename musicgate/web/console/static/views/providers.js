@@ -1,6 +1,7 @@
 // Providers: whether each has a key, how it is doing, and what is known of it.
+import { isAdmin } from "../admin.js";
 import { call } from "../api.js";
-import { rates, span, when } from "../format.js";
+import { label, rates, span, when } from "../format.js";
 import { html, useState } from "../html.js";
 import { useLoaded } from "../loading.js";
 import { Busy, Heading, Problem } from "../parts.js";
@@ -13,17 +14,19 @@ const HEALTH = { closed: "Ready", open: "Does not answer", half_open: "Being tri
 export function Providers() {
   const found = useStore(catalogue);
   const { data, error } = useLoaded((signal) => call("v1/music/providers", { signal }), [], REFRESH_MS);
+  const more = useLoaded((signal) => (isAdmin() ? call("v1/admin/providers", { signal }) : null), [], REFRESH_MS);
+  const reportOf = (plugin) => more.data?.data.find((report) => report.provider_plugin === plugin);
   return html`
     <${Heading} title="Providers" />
     <${Problem} error=${error} />
     ${!data && !error && html`<${Busy} />`}
     <div class="cards">
-      ${data?.data.map((provider) => html`<${Provider} key=${provider.provider_plugin} provider=${provider} found=${found} />`)}
+      ${data?.data.map((provider) => html`<${Provider} key=${provider.provider_plugin} provider=${provider} report=${reportOf(provider.provider_plugin)} found=${found} />`)}
     </div>
   `;
 }
 
-function Provider({ provider, found }) {
+function Provider({ provider, report, found }) {
   const [isOpen, setOpen] = useState(false);
   const { health } = provider;
   const state = provider.configured ? HEALTH[health?.state] ?? "–" : "No key";
@@ -45,6 +48,8 @@ function Provider({ provider, found }) {
         <div><dt>Given up after</dt><dd>${span(provider.deadline_seconds)}</dd></div>
         <div><dt>Rate</dt><dd>${window ? `${window.calls} creates per ${span(window.seconds)}` : "no limit known"}</dd></div>
         <div><dt>Stage</dt><dd>${provider.stage}</dd></div>
+        ${report && html`<div><dt>Open jobs, all accounts</dt><dd>${report.open_jobs}</dd></div>`}
+        ${report && Object.entries(report.latency).map(([step, figures]) => html`<div key=${step}><dt>${label(step)}, 95th of 100</dt><dd>${figures.calls ? `${span(figures.p95_seconds ?? NaN)} of ${figures.calls} calls` : "no calls"}</dd></div>`)}
       </dl>
       <details onToggle=${(event) => setOpen(event.currentTarget.open)}>
         <summary>${provider.models.length} ${provider.models.length === 1 ? "model" : "models"}</summary>
