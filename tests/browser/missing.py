@@ -1,4 +1,4 @@
-"""What is said where there is no browser. `tests/conftest.py` imports it, so it must not need Playwright."""
+"""What is said where there is no browser; `tests/conftest.py` imports it, so it needs no Playwright."""
 
 from typing import Final
 
