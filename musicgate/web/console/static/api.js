@@ -54,7 +54,7 @@ export function address(path) {
 // A link to a vendor is kept if it is a web address, and null otherwise.
 export function playable(link) {
   if (typeof link !== "string") return null;
-  const found = /\/(v1\/music\/generate\/music_[^/]+\/(?:audio|stream|image)\/.*)$/.exec(link);
+  const found = /\/(v1\/music\/generate\/music_\w+\/(?:audio|stream|image)\/\d+(?:\/[\w.]+)?(?:\?[^#]*)?)$/.exec(link);
   if (found) return address(found[1]);
   return /^https?:\/\//i.test(link) ? link : null;
 }
@@ -105,7 +105,8 @@ export async function call(path, options = {}) {
 
 export function failure(answer, body) {
   const error = new ApiError(answer.status, body, Number(answer.headers.get("Retry-After")) || null);
-  if (answer.status === 401 && error.reason !== "auth") refused.set(error);
+  // Another 401 is that of a vendor, about the operator's key.
+  if (answer.status === 401 && body?.error === "unauthorised") refused.set(error);
   return error;
 }
 

@@ -121,8 +121,8 @@ export function Tracks({ job }) {
 export function Failure({ error }) {
   return html`
     <div class="problem">
-      <p><strong>${label(error.reason)}.</strong> ${error.message}</p>
-      ${error.native_message && html`<p>The vendor’s words: “${error.native_message}”${error.native_code && html` <code>${error.native_code}</code>`}</p>`}
+      <p><strong>${label(error.reason)}.</strong> ${error.message}${error.native_code && html` <code>${error.native_code}</code>`}</p>
+      ${error.native_message && error.native_message !== error.message && html`<p>The vendor’s words: “${error.native_message}”</p>`}
       ${error.suggestion && html`<p>${typeof error.suggestion === "string" ? error.suggestion : JSON.stringify(error.suggestion)}</p>`}
       <p class="fine">${error.may_have_cost ? "It may have cost money." : "It has cost nothing."}</p>
     </div>
