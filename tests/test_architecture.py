@@ -50,6 +50,7 @@ IMPURE = frozenset(
 #: Library -> the modules of the core that may import it. A name covers the module and all below it.
 BORDERS = {
     "aiohttp": (
+        "cli.admin",
         "cli.checks_here",
         "cli.play_remote",
         "client",

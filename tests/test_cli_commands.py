@@ -29,6 +29,7 @@ NO_JSON = {
     "serve": "it runs until a signal; its log is JSON by server.log_format",
     "sandbox": "it runs until a signal",
     "completion": "its result is a script",
+    "audit export": "it writes one JSON object a line, as the log may be of any length",
 }
 
 

@@ -46,6 +46,12 @@ def say(text: object, *, err: bool = False) -> None:
     click.echo(printable(text, err=err), err=err)
 
 
+def say_lines(text: str) -> None:
+    """Print lines that end with a line feed, as in JSON, or with a carriage return before it, as in CSV."""
+    for line in text.removesuffix(_LINE_END).split(_LINE_END):
+        say(line.removesuffix("\r"))
+
+
 def print_json(value: object) -> None:
     """Print one JSON value, indented; as ASCII if the encoding of standard output is narrower."""
     text = json.dumps(value, ensure_ascii=False, indent=2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli.groups import SuggestingGroup
 from musicgate.cli.options import AS_JSON, CONFIG
 from musicgate.model import UsageGroup
 
@@ -56,7 +57,7 @@ def usage(
     """
     from musicgate.cli.configuration import read_settings
     from musicgate.cli.table import print_table
-    from musicgate.cli.terminal import print_json
+    from musicgate.cli.terminal import print_json, say_lines
     from musicgate.model import UsageQuery
     from musicgate.views import csv_text, render_usage_report, render_usage_sum, usage_columns
 
@@ -80,7 +81,7 @@ def usage(
     if as_json:
         print_json(render_usage_report(query, sums))
     elif as_csv:
-        click.echo(csv_text(rows, columns), nl=False)
+        say_lines(csv_text(rows, columns))
     else:
         shown = [name for name in columns if name != "cost_nanos"]
         head = [name.replace("_", " ") for name in shown]
@@ -89,7 +90,7 @@ def usage(
         )
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def audit() -> None:
     """Export the audit log: who created, cancelled, deleted and downloaded."""
 
@@ -120,16 +121,17 @@ async def _usage(settings: Settings, query: UsageQuery) -> Sequence[UsageSum]:
 
 
 async def _export(settings: Settings, after: int, *, as_csv: bool) -> None:
+    from musicgate.cli.terminal import say_lines
     from musicgate.gateway import has_job_store, open_job_store_to_read
     from musicgate.views import AUDIT_FIELDS, csv_text
 
     if as_csv:
-        click.echo(csv_text([], AUDIT_FIELDS), nl=False)
+        say_lines(csv_text([], AUDIT_FIELDS))
     if not has_job_store(settings):
         return
     async with open_job_store_to_read(settings) as store:
         while page := await store.audit_log.entries(after, _PAGE):
-            click.echo(_lines(page, as_csv=as_csv), nl=False)
+            say_lines(_lines(page, as_csv=as_csv))
             after = page[-1][0]
 
 
