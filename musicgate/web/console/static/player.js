@@ -8,7 +8,8 @@ const POINTS = 600;
 const SAMPLE_MAX = 32768;
 const nonce = document.querySelector("meta[name=style-nonce]")?.content;
 const themes = matchMedia("(prefers-color-scheme: dark)");
-let playing = null;
+// Stops the track that plays.
+let stopPlaying = null;
 
 export function Player({ job, track }) {
   const isDone = job.status === "completed" || (job.status === "failed" && Boolean(track.audio?.sha256));
@@ -24,6 +25,13 @@ export function Player({ job, track }) {
   const [error, setError] = useState(null);
   const [lengthS, setLength] = useState(null);
   const shownS = lengthS ?? track.duration ?? NaN;
+
+  const stop = useRef(() => {
+    clearTimeout(retry.current);
+    retry.current = null;
+    isWanted.current = false;
+    audio.current?.pause();
+  });
 
   // A listener goes on where it was when the finished audio takes the place of the stream.
   useEffect(() => {
@@ -43,7 +51,7 @@ export function Player({ job, track }) {
     const element = audio.current;
     return () => {
       clearTimeout(retry.current);
-      if (playing === element) playing = null;
+      if (stopPlaying === stop.current) stopPlaying = null;
       element.pause();
       element.removeAttribute("src");
       element.load(); // ends its download
@@ -55,25 +63,25 @@ export function Player({ job, track }) {
     isWanted.current = true;
     if (element.error) element.load();
     element.play().catch((reason) => {
-      if (reason.name === "NotAllowedError") setError(new Error("The browser does not allow it to play by itself."));
+      if (reason.name !== "NotAllowedError") return; // the event `error` says the rest
+      isWanted.current = false;
+      setError(new Error("The browser does not allow it to play by itself."));
     });
   };
   const toggle = () => {
-    clearTimeout(retry.current);
     setError(null);
-    if (audio.current.paused && !retry.current) return play();
-    isWanted.current = false;
-    retry.current = null;
-    audio.current.pause();
+    if (isWanted.current) stop.current();
+    else play();
   };
-  const onEnded = () => {
+  // Also by the keys of a keyboard or headphones, and at the end.
+  const onPause = () => {
     isWanted.current = false;
     setPlaying(false);
   };
   const onPlay = () => {
     setError(null);
-    if (playing && playing !== audio.current) playing.pause();
-    playing = audio.current;
+    if (stopPlaying !== stop.current) stopPlaying?.();
+    stopPlaying = stop.current;
     setPlaying(true);
   };
   const onError = async () => {
@@ -83,10 +91,7 @@ export function Player({ job, track }) {
     if (!audio.current || loaded.current !== source) return;
     setError(reason);
     // A stream that has nothing yet says when it is worth asking again.
-    if (reason.retryAfterS && isWanted.current) retry.current = setTimeout(() => {
-      retry.current = null;
-      play();
-    }, reason.retryAfterS * 1000);
+    if (reason.retryAfterS && isWanted.current) retry.current = setTimeout(play, reason.retryAfterS * 1000);
     else isWanted.current = false;
   };
   const seek = (event) => {
@@ -102,8 +107,8 @@ export function Player({ job, track }) {
         ref=${audio}
         preload=${isDone ? "metadata" : "none"}
         onPlay=${onPlay}
-        onPause=${() => setPlaying(false)}
-        onEnded=${onEnded}
+        onPause=${onPause}
+        onEnded=${onPause}
         onTimeUpdate=${(event) => setAt(event.currentTarget.currentTime)}
         onLoadedMetadata=${onLength}
         onDurationChange=${onLength}
