@@ -208,7 +208,7 @@ def test_schema_contains_its_definitions_and_all_adds_those_of_plugins() -> None
 
 
 def test_version_is_that_of_the_distribution() -> None:
-    assert run("version").output == f"musicgate {version('musicgate')}\n"
+    assert run("version").output == run("--version").output == f"musicgate {version('musicgate')}\n"
 
 
 def test_providers_names_the_variable_of_a_missing_key(

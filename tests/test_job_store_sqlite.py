@@ -84,7 +84,7 @@ async def test_waiting_writes_are_committed_in_one_transaction(sqlite_store: Sql
         is_held.set()
         gate.wait(10)
 
-    holding = asyncio.create_task(sqlite_store._writer.write(hold))
+    holding = asyncio.ensure_future(sqlite_store._writer.write(hold))
     await asyncio.to_thread(is_held.wait)
     adding = [asyncio.create_task(sqlite_store.add(make_job(f"m{number}"), [])) for number in range(40)]
     await asyncio.sleep(0)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from docs.website.pages import Site, moved
+from musicgate.views import render_llms
 
 
 def index(site: Site, name: str, summary: str) -> str:
     """Text of llms.txt: name, summary, and every page with its description."""
     start = f"[{site.start.title}](index.md) is the start page; llms-full.txt has all pages in one file."
-    parts = [f"# {name}\n\n> {summary}\n\n{start}\n"]
-    for section in site.sections:
-        lines = [f"- [{page.title}]({page.address}.md): {page.about}\n" for page in section.pages]
-        parts.append(f"\n## {section.title}\n\n{''.join(lines)}")
-    return "".join(parts)
+    sections = [
+        (section.title, [(page.title, f"{page.address}.md", page.about) for page in section.pages])
+        for section in site.sections
+    ]
+    return render_llms(name, summary, start, sections)
 
 
 def full(site: Site, name: str, summary: str) -> str:

@@ -41,6 +41,7 @@ COMMANDS = {
     "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
+    "mcp": ("mcp", "mcp", "Serve an agent by the Model Context Protocol (stdio)."),
     "emulate": ("emulate", "emulate", "Serve one emulated vendor, to test a client of it."),
     "providers": ("lists", "providers", "List the providers and whether they have a key."),
     "models": ("lists", "models", "List the models and their providers."),
@@ -131,6 +132,7 @@ def _printable(error: click.ClickException, ctx: click.Context | None = None) ->
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(package_name="musicgate", prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks (same as MUSICGATE_TRACEBACK=1).")
 def cli(debug: bool) -> None:
     """One API for every music model: generate songs, or run the gateway."""

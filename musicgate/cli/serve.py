@@ -49,7 +49,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     from musicgate.cli.configuration import read_all
 
     settings, plugins = read_all(config)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     run_on_fast_loop(_serve(_bound_to(settings, host, port), plugins))
 
 
@@ -94,7 +94,7 @@ def sandbox(
     from musicgate.cli.configuration import read_all
 
     settings, plugins = read_all(config)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     folder = Path(data_dir) if data_dir else None
     given = read_switches(switches)
     run_on_fast_loop(
@@ -311,7 +311,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _log_to_stderr(settings: Settings) -> None:
+def log_to_stderr(settings: Settings) -> None:
+    """Log to standard error, as the settings say."""
     import logging
 
     from musicgate.cli.log_format import JsonFormatter

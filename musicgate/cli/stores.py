@@ -41,12 +41,16 @@ if TYPE_CHECKING:
 _LAST_SLOT = 9
 
 
-def slots(settings: Settings) -> Iterator[Settings]:
+def slots(settings: Settings, *, is_lasting: bool = False) -> Iterator[Settings]:
     """The settings of each store, the default one first.
 
     A command does not receive callbacks, so there is no ``public_url``; and Ctrl-C must not wait for a drain.
+
+    Args:
+        is_lasting: the process serves a client as long as that wants, and waits for a drain when it has gone.
     """
-    local = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=0.0))
+    drain_s = settings.server.drain_s if is_lasting else 0.0
+    local = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=drain_s))
     yield local
     try:
         folder = settings.data_dir.absolute()
@@ -60,16 +64,21 @@ def slots(settings: Settings) -> Iterator[Settings]:
         )
 
 
-async def open_free(stack: AsyncExitStack, settings: Settings, host: PluginHost) -> Gateway:
+async def open_free(
+    stack: AsyncExitStack, settings: Settings, host: PluginHost, *, is_lasting: bool = False
+) -> Gateway:
     """Open a gateway on the first store that is not in use.
+
+    Args:
+        is_lasting: as for `slots`; it takes queued jobs over, too, since it does not end while it sends them.
 
     Raises:
         ConfigError: All of them are in use, or a setting is wrong.
         StorageError: A store cannot be opened.
     """
-    for slot in slots(settings):
+    for slot in slots(settings, is_lasting=is_lasting):
         try:
-            if await _is_left_to_a_server(settings, slot):
+            if await _is_left_to_a_server(settings, slot, is_lasting=is_lasting):
                 continue
             return await stack.enter_async_context(Gateway.open(slot, plugins=host, alone=True))
         except ConfigError as error:
@@ -185,13 +194,13 @@ def is_in_use(error: ConfigError) -> bool:
     return isinstance(error.__cause__, TimeoutError)
 
 
-async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
-    """True if a short run without callbacks would harm the jobs of this store."""
+async def _is_left_to_a_server(settings: Settings, slot: Settings, *, is_lasting: bool = False) -> bool:
+    """True if a run without callbacks, or one that is short, would harm the jobs of this store."""
     if not has_job_store(slot):
         return False
     async with open_alone(slot) as store:
         attempts = [job.attempt for job in await _unfinished(store)]
-    undecided = {AttemptOutcome.PLANNED}
+    undecided = set() if is_lasting else {AttemptOutcome.PLANNED}
     if settings.server.public_url:
         undecided |= {AttemptOutcome.SENT, AttemptOutcome.UNKNOWN}
     return any(attempt.outcome in undecided and attempt.native_id is None for attempt in attempts if attempt)

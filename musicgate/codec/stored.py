@@ -74,6 +74,11 @@ def dump_event(event: JobEvent) -> str:
     return _dump(_write_event(event), event.data.values())
 
 
+def dump_events(events: Iterable[JobEvent]) -> str:
+    """Write events as JSON, each with a line break behind it: JSON escapes those inside."""
+    return "".join([_dump(_write_event(event), event.data.values()) + "\n" for event in events])
+
+
 def load_event(text: str) -> JobEvent:
     """Read an event that `dump_event` wrote.
 

@@ -159,7 +159,7 @@ class Quota:
         """Note a stored version of a job."""
         if after.state.is_final:
             self.forget(after.id)
-        else:
+        elif before is None or before.plugin != after.plugin:  # else the price is as it was
             self._put(after.id, _OpenJob(after.account, self._prices.of_job(after)))
 
     def forget(self, job_id: str) -> None:

@@ -13,7 +13,6 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -94,7 +93,8 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._services: dict[str, asyncio.Task[None]] = {}
         self._reports: dict[str, ServiceReport] = {}
-        self._one_offs: set[asyncio.Task[Any]] = set()
+        #: With what is called at the end of each.
+        self._one_offs: dict[asyncio.Task[Any], Callable[[asyncio.Task[Any]], None] | None] = {}
         #: Failures of one-offs by the first word of their name.
         self.failures: Counter[str] = Counter()
 
@@ -125,8 +125,8 @@ class Supervisor:
             then: called with the task at its end, also of one that was cancelled before it began.
         """
         task = self._loop.create_task(work, name=name)
-        self._one_offs.add(task)
-        task.add_done_callback(self._ended if then is None else functools.partial(self._ended, then=then))
+        self._one_offs[task] = then
+        task.add_done_callback(self._ended)
         return task
 
     async def finish(self, timeout_s: float) -> None:
@@ -167,10 +167,8 @@ class Supervisor:
             await asyncio.sleep(pause_s)
             self._reports[name] = attrs.evolve(self._reports[name], is_running=True)
 
-    def _ended(
-        self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], None] | None = None
-    ) -> None:
-        self._one_offs.discard(task)
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        then = self._one_offs.pop(task)
         if not task.cancelled() and task.exception() is not None:
             self.failures[task.get_name().split(" ", 1)[0]] += 1
             _log.error("background task failed: task=%s", task.get_name(), exc_info=task.exception())

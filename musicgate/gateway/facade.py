@@ -30,7 +30,7 @@ from musicgate.gateway.measures import Measures, measure
 from musicgate.gateway.operation import Operation
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
-from musicgate.model import AuditAction, IdempotencyClaim, ProviderStatus
+from musicgate.model import AuditAction, Job, ProviderStatus
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.hosting import PluginHost, PluginRecord
     from musicgate.model import (
-        Job,
         JobEvent,
         JobHead,
         JobQuery,
@@ -280,7 +279,7 @@ class Gateway:
                 if on_stored is not None and await self._runner.owners.in_flight.stored(begun) is None:
                     on_stored(begun.job)
                 answer = await self._runner.owners.in_flight.answer(begun, wait_s)
-                if not isinstance(answer, IdempotencyClaim):
+                if isinstance(answer, Job):
                     note_create(figures, answer, is_replay=False)
                     return answer
                 begun = answer

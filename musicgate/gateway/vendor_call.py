@@ -50,6 +50,8 @@ _T = TypeVar("_T")
 _MAX_FURTHER_CALLS = 3
 #: Seconds beyond all time-outs of the transport: it ends its calls by itself, unless it is broken.
 _MARGIN_S = 5.0
+#: Bound once: on Python 3.11 a member by the name of its class is a slow look-up.
+_CREATE: Final = Step.CREATE
 #: Outcomes of calls, as they are counted.
 _NO_ANSWER: Final = "no_answer"
 
@@ -115,7 +117,7 @@ def repeat_poll(
 def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
     """Seconds that a call can last, with the further calls that a plugin may ask for."""
     timeouts = installed.provider.timeouts
-    first_s = timeouts.create_s if step is Step.CREATE else timeouts.read_s
+    first_s = timeouts.create_s if step is _CREATE else timeouts.read_s
     further_s = _MAX_FURTHER_CALLS * (timeouts.connect_s + timeouts.read_s)
     return timeouts.connect_s + first_s + further_s + _MARGIN_S
 
@@ -286,7 +288,7 @@ async def _send(
         response = await context.transport.send(
             complete,
             timeouts=timeouts,
-            read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
+            read_timeout_s=timeouts.create_s if step is _CREATE else timeouts.read_s,
             max_body_bytes=installed.provider.max_answer_bytes,
         )
         outcome = STATUS_CLASSES.get(response.status // 100, _NO_ANSWER)

@@ -134,12 +134,12 @@ class ProviderPlugin:
         self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
     ) -> JobUpdate | HttpRequest:
         """See `musicgate.plugin.hooks.parse_response`. An update is cut to what a job may hold."""
-        if len(response.body) > text.MAX_BODY_VALUES and text.is_too_wide(response.body):
+        if text.is_too_wide(response.body):
             message = f"the vendor's answer (HTTP {response.status}) holds more than {text.MAX_BODY_VALUES:,} values"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
         answer = self._call(hooks.parse_response, step=step, response=response, job=job, settings=settings)
-        if isinstance(answer, HttpRequest):
+        if not isinstance(answer, JobUpdate):
             return answer
         try:
             return bounded_update(answer, job)

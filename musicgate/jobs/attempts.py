@@ -8,7 +8,7 @@ of the create call: one who does gets the refusal at once, and decides for itsel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from musicgate.model import JsonValue, MusicRequest, OptionWarning, Provider
 
-_MAYBE_ACCEPTED = frozenset({AttemptOutcome.SENT, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN})
+#: Bound once, for each new job: on Python 3.11 a member by the name of its class is a slow look-up.
+_QUEUED: Final = JobState.QUEUED
+_SENT: Final = AttemptOutcome.SENT
+_MAYBE_ACCEPTED = frozenset({_SENT, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN})
 
 
 def new_attempt(
@@ -46,7 +49,7 @@ def new_attempt(
         provider=provider.name,
         model=model,
         native_model=native_model,
-        outcome=AttemptOutcome.SENT if is_sent else AttemptOutcome.PLANNED,
+        outcome=_SENT if is_sent else AttemptOutcome.PLANNED,
         planned_at=now,
         calls_back=calls_back,
         not_before=not_before,
@@ -83,7 +86,7 @@ def new_job(
         account=account,
         generation_id=generation_id,
         request=request,
-        state=JobState.IN_PROGRESS if in_progress else JobState.QUEUED,
+        state=JobState.IN_PROGRESS if in_progress else _QUEUED,
         created_at=attempt.planned_at,
         updated_at=attempt.planned_at,
         deadline_at=deadline_at,

@@ -30,7 +30,7 @@ ended. ``steady`` is a clock that is never set, for everything that is waited fo
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -72,6 +72,11 @@ NO_AUDIO_GRACE_S = 120.0
 #: Seconds after its delivery in which a job must be settled: longer than any retry of a vendor's link, so
 #: that a full disk of ours can be repaired.
 SETTLE_DEADLINE_S = 3_600.0
+
+#: Bound once, for each answer: on Python 3.11 a member by the name of its class is a slow look-up.
+_QUEUED: Final = JobState.QUEUED
+_IN_PROGRESS: Final = JobState.IN_PROGRESS
+_ACCEPTED: Final = AttemptOutcome.ACCEPTED
 
 _SILENT = Failure(
     reason=FailureClass.UPSTREAM_FAILED, message="the vendor reported success but delivered no audio"
@@ -345,7 +350,7 @@ def _adopt(job: Job, native_id: str | None, now: datetime) -> tuple[Attempt, ...
     last = job.attempt
     if last is None or native_id is None or last.native_id is not None:
         return job.attempts
-    accepted = changed(last, outcome=AttemptOutcome.ACCEPTED, native_id=native_id, answered_at=now)
+    accepted = changed(last, outcome=_ACCEPTED, native_id=native_id, answered_at=now)
     return (*job.attempts[:-1], accepted)
 
 
@@ -374,7 +379,6 @@ def _forward(state: JobState, verdict: JobState | None) -> JobState:
     """The state after a verdict that does not end the job. "Done, but" counts as in progress."""
     if verdict is None or verdict is state:
         return state
-    queued, in_progress = JobState.QUEUED, JobState.IN_PROGRESS
-    if verdict is queued or state is in_progress:
+    if verdict is _QUEUED or state is _IN_PROGRESS:
         return state
-    return in_progress if state is queued else state
+    return _IN_PROGRESS if state is _QUEUED else state

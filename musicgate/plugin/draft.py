@@ -160,14 +160,16 @@ class Draft:
             path: which option an error about the field names; by default the vendor block's if it has one of
                 that name, else the neutral field that the offer declares for it.
         """
-        native, said_at = (value.value, value.path) if isinstance(value, Said) else (value, None)
+        if type(value) is Said:  # `isinstance` takes longer, where it is none
+            path = value.path if path is None else path
+            native = value.value
+        else:
+            native = value
         if native is None:
             return
         self.fields[name] = native
         if path is not None:
             self._paths[name] = path_of(path)
-        elif said_at is not None:
-            self._paths[name] = said_at
 
     def copy(self, *options: str) -> None:
         """Send options of the vendor block as they are, null included."""

@@ -61,6 +61,9 @@ _ABOUT_THE_CALL: Final = frozenset(
         *(FailureClass.RATE_LIMITED, FailureClass.UNAVAILABLE),
     }
 )
+#: Bound once, for each answer: on Python 3.11 a member by the name of its class is a slow look-up.
+_CREATE: Final = Step.CREATE
+_IN_PROGRESS: Final = JobState.IN_PROGRESS
 #: Statuses of a call that was given up on: the work may go on.
 _TIMEOUTS: Final = frozenset({408, 504})
 #: What HTTP itself says of its statuses; a table lists only where its vendor differs.
@@ -299,7 +302,7 @@ class ErrorTable:
         suggestion = self.suggestion.first(body)
         if suggestion is not None:
             failure = attrs.evolve(failure, suggestion=suggestion)
-        if step is not Step.CREATE:
+        if step is not _CREATE:
             return self._refused_read(failure, code or (str(status) if is_readable else ""), response, body)
         native_id = self.task_id.text(body)
         if native_id is None and _hides_acceptance(rule, code, status, is_known=code in self._rules):
@@ -315,7 +318,7 @@ class ErrorTable:
         native_id = self.task_id.text(body)
         if native_id is None:
             raise self.unreadable(response, "reported success but gave no task id", text=self.text.text(body))
-        return JobUpdate(native_id=native_id, state=JobState.IN_PROGRESS, body=dict(body))
+        return JobUpdate(native_id=native_id, state=_IN_PROGRESS, body=dict(body))
 
     def unreadable(self, response: HttpResponse, what: str, *, text: str | None = None) -> ProviderError:
         """The error of an answer that no rule fits: the call may have been accepted and paid for.
@@ -425,7 +428,7 @@ class ErrorTable:
         status: int,
     ) -> Failure:
         # A create call that is refused for good is not worth a wait; a poll comes again in any case.
-        waits = step is not Step.CREATE or RULES[rule.reason].resend
+        waits = step is not _CREATE or RULES[rule.reason].resend
         wait_s = lenient.retry_after_s(response) if waits else None
         if waits and wait_s is None:
             wait_s = self._until_reset_s(text, response)
@@ -452,7 +455,7 @@ class ErrorTable:
         rule = self._rule_of_status(response.status, is_readable=False)
         message = f"{self.vendor} answered with HTTP {response.status} around a body that says success"
         failure = Failure(reason=rule.reason, message=message, retry_after_s=lenient.retry_after_s(response))
-        return ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
+        return ProviderError(failure, status=response.status, maybe_accepted=step is _CREATE)
 
     def _refused_read(
         self, failure: Failure, code: str, response: HttpResponse, body: JsonValue

@@ -74,10 +74,10 @@ def json_text(value: object) -> object:
 
 def text(value: object) -> str | None:
     """Return stripped, non-blank text; an integer becomes its digits; else None."""
+    if isinstance(value, str):
+        return value.strip() or None
     # Some vendors send ids as numbers.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return (value.strip() or None) if isinstance(value, str) else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def url(value: object) -> str | None:

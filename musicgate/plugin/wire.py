@@ -26,6 +26,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _USUAL_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 #: Characters that would end a header, or that cannot be sent as UTF-8. Source: RFC 9110 section 5.5.
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+#: A dict is known at once, a Mapping is looked up. Python makes ``dict | Mapping`` anew each time.
+_MAPPINGS = (dict, Mapping)
 #: Refuse what the standard library refuses: a time or a dataclass is a mistake in a plugin.
 _WRITE_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -102,7 +104,7 @@ class HttpRequest:
             return "its address is not an http(s) URL"
         if not isinstance(body, bytes):
             return f"its body is of the type {type(body).__name__}, not bytes"
-        if not isinstance(headers, dict | Mapping):  # a dict is known at once, a Mapping is looked up
+        if not isinstance(headers, _MAPPINGS):
             return f"its headers are of the type {type(headers).__name__}, not a mapping"
         try:
             if _are_plain(tuple(headers.items())):

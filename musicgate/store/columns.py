@@ -1,21 +1,19 @@
 """The values of columns that the databases have alike: times, texts, claims. It knows no SQL."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from musicgate.codec import dump_event
-from musicgate.model import IdempotencyClaim, Job, JobEvent, JobHead, JobState
+from musicgate.model import IdempotencyClaim, Job, JobHead, JobState
 
 _STATES: Final = {state.value: state for state in JobState}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 DAY_US: Final = 86_400_000_000
 
 
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment(microseconds_since_1970: int) -> datetime:
@@ -40,11 +38,6 @@ def end_of(job: Job) -> tuple[int | None, int | None]:
     at = (job.completed_at or job.updated_at) if job.state.is_final else None
     price = job.usage.total_usd_nanos if job.usage is not None else None
     return (None if at is None else microseconds(at), price)
-
-
-def event_lines(events: Iterable[JobEvent]) -> str:
-    """The documents of events, each on a line of its own: JSON escapes every line break inside."""
-    return "".join([f"{dump_event(event)}\n" for event in events])
 
 
 def read_head(row: tuple[Any, ...]) -> JobHead:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from musicgate.codec import dump_delivery, dump_job
+from musicgate.codec import dump_delivery, dump_events, dump_job
 from musicgate.model import (
     SHARES,
     AuditEntry,
@@ -24,7 +24,7 @@ from musicgate.model import (
     share_of,
 )
 from musicgate.store import books
-from musicgate.store.columns import DAY_US, claim_row, end_of, event_lines, microseconds, place_of
+from musicgate.store.columns import DAY_US, claim_row, end_of, microseconds, place_of
 
 # A claim of a key that is taken is skipped, and so is its job. An insertion that meets one of a transaction
 # which has not ended waits for its end.
@@ -234,7 +234,7 @@ def new_job(
     row = (
         *(job.id, job.account, *place_of(job), job.request.model),
         *(microseconds(job.created_at), microseconds(job.updated_at), *end_of(job)),
-        *(job.version, dump_job(job), event_lines(events), share_of(job.id)),
+        *(job.version, dump_job(job), dump_events(events), share_of(job.id)),
     )
     return NewJob(
         job=row,
@@ -254,7 +254,7 @@ def replacement(
     """The rows of a change, made if the version of ``old`` is still the stored one, and the share's term."""
     row = (
         *(new.id, old.version, *place_of(new), *end_of(new)),
-        *(microseconds(new.updated_at), new.version, dump_job(new), event_lines(events), term),
+        *(microseconds(new.updated_at), new.version, dump_job(new), dump_events(events), term),
     )
     return Replacement(
         job=row,

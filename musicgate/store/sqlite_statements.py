@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from musicgate.codec import dump_job
+from musicgate.codec import dump_events, dump_job
 from musicgate.model import Job, JobEvent, JobQuery, JobState
-from musicgate.store.columns import DAY_US, column, end_of, event_lines, microseconds, place_of
+from musicgate.store.columns import DAY_US, column, end_of, microseconds, place_of
 
 # Without the end of a job, since no trigger follows inserts: one would make each of them 3 us longer.
 ADD_JOB: Final = (
@@ -112,7 +112,7 @@ def new_row(job: Job, events: Iterable[JobEvent] = ()) -> tuple[Any, ...]:
             microseconds(job.updated_at),
             job.version,
             dump_job(job),
-            event_lines(events),
+            dump_events(events),
         ),
     )
 
@@ -133,7 +133,7 @@ def replacement(old: Job, new: Job, events: Iterable[JobEvent] = ()) -> tuple[st
         microseconds(new.updated_at),
         new.version,
         dump_job(new),
-        event_lines(events),
+        dump_events(events),
         new.id,
         old.version,
     )

@@ -134,6 +134,8 @@ def is_too_wide(raw: bytes) -> bool:
 
     Found without parsing, by the commas and brackets outside of strings.
     """
+    if len(raw) <= MAX_BODY_VALUES:  # each has a byte at least
+        return False
     if raw[:_BLANKS].lstrip()[:1] not in {b"{", b"["} or sum(map(raw.count, _STRUCTURE)) <= MAX_BODY_VALUES:
         return False
     outside = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])

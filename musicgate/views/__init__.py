@@ -14,6 +14,7 @@ from musicgate.views.health import Readiness, render_live, render_not_ready, ren
 from musicgate.views.job import render_created, render_job, render_job_list
 from musicgate.views.job_reading import RemoteJob, read_job
 from musicgate.views.keys import render_account, render_key, render_settings_account
+from musicgate.views.llms import render_llms
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.operation import (
     AUDIT_FIELDS,
@@ -27,6 +28,7 @@ from musicgate.views.operation import (
 )
 from musicgate.views.plan import render_plan
 from musicgate.views.signed_links import SignedLinks, is_signed, links_at
+from musicgate.views.usage import render_usage
 from musicgate.views.webhook import (
     read_delivery,
     render_delivery,
@@ -64,6 +66,7 @@ __all__ = [
     "render_job_list",
     "render_key",
     "render_live",
+    "render_llms",
     "render_message",
     "render_models",
     "render_native_body",
@@ -75,6 +78,7 @@ __all__ = [
     "render_ready",
     "render_refusal",
     "render_settings_account",
+    "render_usage",
     "render_usage_report",
     "render_usage_sum",
     "render_webhook_test",

@@ -13,6 +13,7 @@ from musicgate.gateway import account_book, operation_of
 from musicgate.plugin import write_json
 from musicgate.web.admin import admin_routes
 from musicgate.web.audio import AudioRoutes
+from musicgate.web.audio_creates import AudioCreateRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.capacity import Capacity
 from musicgate.web.console import ConsoleRoutes
@@ -22,7 +23,9 @@ from musicgate.web.job_resource import JobResource
 from musicgate.web.jobs import JobRoutes
 from musicgate.web.kept_files import KeptFiles
 from musicgate.web.live_streams import LiveStreamRoutes
+from musicgate.web.llms import LlmsRoute
 from musicgate.web.loop_lag import LoopLag
+from musicgate.web.mcp import McpRoutes
 from musicgate.web.metrics import MetricsRoute
 from musicgate.web.middleware import BODY_TIMEOUT_S, QUICK_ROUTES
 from musicgate.web.music import MusicRoutes
@@ -86,6 +89,8 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
         for part in (music, jobs, events, audio, waveforms, live_streams):
             app.add_routes(part.routes(base))
     app.add_routes(music.other_routes())
+    app.add_routes(AudioCreateRoutes(gateway, music, job_resource, files).routes())
+    app.add_routes(McpRoutes(gateway, accounts, job_resource, timeouts, waits).routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))
     app[REQUEST_LOG] = log = RequestLog()
@@ -93,6 +98,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     held = (requests, streams, waits, live)
     app.add_routes(MetricsRoute(gateway, accounts, log.durations, held, app[LOOP_LAG]).routes())
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
+    app.add_routes(LlmsRoute(gateway, accounts).routes())
     app.add_routes(admin_routes(gateway, accounts))
     app.add_routes(UsageRoutes(gateway, accounts).routes())
     app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())

@@ -196,11 +196,13 @@ CORS: Final = {
         "Authorization, Content-Type, Content-Encoding, x-title, http-referer, x-gateway-debug, "
         "X-AIStats-Strictness, X-Phaseo-Client, X-Phaseo-Client-Version, X-App-Id, X-App-Name, "
         "Idempotency-Key, Prefer, Last-Event-ID, traceparent, "
-        "If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range"
+        "If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range, "
+        "MCP-Protocol-Version, Mcp-Method, Mcp-Name"
     ),
     "Access-Control-Expose-Headers": (
         "ETag, Retry-After, Location, X-Gateway-Error-Attribution, Idempotency-Replayed, Preference-Applied, "
-        "RateLimit, RateLimit-Policy, Allow, Accept-Ranges, Content-Range, Content-Disposition, Last-Modified"
+        "RateLimit, RateLimit-Policy, Allow, Accept-Ranges, Content-Range, Content-Disposition, Last-Modified, "
+        "X-Gateway-Music-Id, X-Gateway-Cost-Usd, X-Gateway-Tracks, X-Gateway-Warnings"
     ),
     "Access-Control-Max-Age": "86400",
 }

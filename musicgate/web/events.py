@@ -6,7 +6,6 @@ itself with the last number that it received, and stops only on a 204.
 
 from __future__ import annotations
 
-import functools
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -99,7 +98,10 @@ class EventRoutes:
         def stream_link(index: int) -> str:
             return self._jobs.links(request)(job, Track(index=index), "stream")
 
-        frames = _Frames(self._gateway, job, functools.partial(self._jobs.render, request), stream_link)
+        def render(shown: Job) -> dict[str, object]:
+            return self._jobs.render(shown, self._jobs.links(request))
+
+        frames = _Frames(self._gateway, job, render, stream_link)
         await self._write(request, response, f"retry: {_RETRY_MS}\n\n".encode())
         async with aclosing(self._gateway.events(job.id, after=after, pause_s=HEARTBEAT_S)) as events:
             async for item in events:

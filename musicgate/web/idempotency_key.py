@@ -11,6 +11,8 @@ import re
 from musicgate.errors import RequestError
 from musicgate.gateway import IdempotencyKey
 
+#: Scope of the keys of create calls, beside the account: every way to make a song shares it.
+CREATE_SCOPE = "POST /v1/music/generate"
 _MAX_CHARS = 255
 _QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE = re.compile(r"[\x21\x23-\x7e]+")

@@ -129,31 +129,32 @@ class JobResource:
             _log.warning("job not read again, an older version is shown: job=%s error=%s", job.id, error)
             return job
 
-    def render(self, request: web.Request, job: Job) -> dict[str, object]:
+    def render(self, job: Job, links: SignedLinks) -> dict[str, object]:
         """Render a job as GET answers it."""
-        return render_job(job, self.links(request), self._gateway.masker(job), ends=self.ends)
+        return render_job(job, links, self._gateway.masker(job), ends=self.ends)
 
     def respond_finished(self, request: web.Request, job: Job, headers: dict[str, str]) -> JobAnswer:
         """Answer a GET of a finished job, and keep the answer."""
+        links = self.links(request)
         answer = FinishedAnswer(
             id=job.id,
             version=job.version,
             account=job.account,
-            links=self.links(request),
-            body=write_json(self.render(request, job)),
+            links=links,
+            body=write_json(self.render(job, links)),
         )
         self._finished.keep(answer)
         return JobAnswer(answer.body, {**_validators(answer, answer.links), **headers})
 
     def respond(
         self,
-        request: web.Request,
         job: Job,
+        links: SignedLinks,
         answer: dict[str, object],
         headers: dict[str, str] | None = None,
     ) -> JobAnswer:
-        """Answer with one job."""
-        more = _validators(job, self.links(request))
+        """Answer with one job, rendered with these links."""
+        more = _validators(job, links)
         if headers:
             more.update(headers)
         pause_s = self._gateway.next_poll_s(job)

@@ -55,8 +55,7 @@ class JobRoutes:
             limit=_limit(request),
             max_bytes=MAX_PAGE_BYTES,
         )
-        page = await self._gateway.list_jobs(query, account=account.name)
-        has_more = await self._has_more(page, query, account)
+        page, has_more = await read_page(self._gateway, query, account)
         links, ends = self._jobs.links(request), self._jobs.ends
         body = await offload(
             lambda: write_json(
@@ -67,13 +66,6 @@ class JobRoutes:
         headers = {"Cache-Control": "private, no-cache", "Vary": VARY}
         return web.Response(body=body, content_type="application/json", headers=headers)
 
-    async def _has_more(self, page: Sequence[Job], query: JobQuery, account: Account) -> bool:
-        """Ask the store: a page may also be short because its jobs are large."""
-        if not page:
-            return False
-        rest = attrs.evolve(query, before=(page[-1].created_at, page[-1].id), limit=1)
-        return bool(await self._gateway.list_jobs(rest, account=account.name))
-
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """``POST .../{music_id}/cancel``: stop a job; ``error.may_have_cost`` says if it may be billed."""
         account = self._accounts.identify(request)
@@ -83,7 +75,8 @@ class JobRoutes:
         job = await self._gateway.cancel(
             job.id, account=account.name, key_id=state.key_id, request_id=state.generation_id
         )
-        return self._jobs.respond(request, job, self._jobs.render(request, job))
+        links = self._jobs.links(request)
+        return self._jobs.respond(job, links, self._jobs.render(job, links))
 
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE .../{music_id}``: cancel a job if it is open, then delete it with its audio."""
@@ -95,6 +88,16 @@ class JobRoutes:
             job.id, account=account.name, key_id=state.key_id, request_id=state.generation_id
         )
         return web.Response(status=204)
+
+
+async def read_page(gateway: Gateway, query: JobQuery, account: Account) -> tuple[Sequence[Job], bool]:
+    """Read a page of an account's jobs, and whether there are more."""
+    page = await gateway.list_jobs(query, account=account.name)
+    if not page:
+        return page, False
+    # Ask the store: a page may also be short because its jobs are large.
+    rest = attrs.evolve(query, before=(page[-1].created_at, page[-1].id), limit=1)
+    return page, bool(await gateway.list_jobs(rest, account=account.name))
 
 
 def _states(request: web.Request) -> tuple[JobState, ...]:
@@ -117,8 +120,15 @@ def _limit(request: web.Request) -> int:
 
 def _before(request: web.Request) -> tuple[datetime, str] | None:
     text = request.query.get("cursor")
-    if text is None:
-        return None
+    return None if text is None else read_cursor(text)
+
+
+def read_cursor(text: str) -> tuple[datetime, str]:
+    """Read the ``next_cursor`` of an earlier page.
+
+    Raises:
+        RequestError: no list returned it.
+    """
     try:
         return decode_cursor(text)
     except ValueError as exc:

@@ -160,6 +160,23 @@ class KeptFiles:
             await self._send(request, response, file, first, last + 1)
         return response
 
+    async def send(
+        self, request: web.Request, job: Job, track: Track, file: Rendition, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Answer with the whole file, whatever conditions the request has: the one that it was made for.
+
+        Args:
+            headers: beside those of the file.
+        """
+        own = _headers(request, job, track, file)
+        del own["Accept-Ranges"]
+        # The same request sent again is another song.
+        response = web.StreamResponse(headers={**own, "Cache-Control": "no-store", **headers})
+        response.content_length = file.size_bytes
+        await response.prepare(request)
+        await self._send(request, response, file, 0, file.size_bytes)
+        return response
+
     async def _send(
         self, request: web.Request, response: web.StreamResponse, file: Rendition, start: int, stop: int
     ) -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
 from musicgate import views
 from musicgate.errors import RequestError
-from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
 from musicgate.tracing import find_tracing
 from musicgate.web.body import read_body, read_json
 from musicgate.web.errors import refusal_response
-from musicgate.web.idempotency_key import read_key
+from musicgate.web.idempotency_key import CREATE_SCOPE, read_key
 from musicgate.web.job_resource import missing_id, respond_json
 from musicgate.web.preferences import read_preferences
+from musicgate.web.refusals import refusal_of
 from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from musicgate.gateway import Gateway, IdempotencyKey
-    from musicgate.model import Failure, MusicRequest
+    from musicgate.model import Failure, Job, MusicRequest
     from musicgate.settings import Account
     from musicgate.web.auth import Accounts
     from musicgate.web.job_resource import JobResource
@@ -29,8 +31,21 @@ if TYPE_CHECKING:
 #: Vendors' callbacks are a few kilobytes.
 MAX_CALLBACK_BYTES = 262_144
 _TRUE = frozenset({"1", "true", "yes"})
-#: Scope of idempotency keys, beside the account: both paths of the route share it.
-_CREATE = "POST /v1/music/generate"
+
+
+class Submitted(NamedTuple):
+    """A create call that has been made.
+
+    Attributes:
+        refusal: why it is answered with an error.
+        headers: of the answer.
+        explain: the caller wants to know how the providers were chosen.
+    """
+
+    job: Job
+    refusal: Failure | None
+    headers: dict[str, str]
+    explain: bool
 
 
 class MusicRoutes:
@@ -62,19 +77,34 @@ class MusicRoutes:
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """``POST /v1/music/generate``: check in the contract's order, then submit."""
+        return await self.answer_create(request, self._create)
+
+    async def answer_create(
+        self,
+        request: web.Request,
+        answer: Callable[[web.Request, Account, Preferences], Awaitable[web.StreamResponse]],
+        usual_wait_s: int | None = None,
+    ) -> web.StreamResponse:
+        """Admit a request that makes a job, in the contract's order, and answer it.
+
+        Args:
+            answer: submits it, by `submit`.
+            usual_wait_s: how long it waits for the job if it does not say.
+        """
         account = self._accounts.identify(request)
         try:
             preferences = read_preferences(request)
-            self._jobs.count_wait(request, account, preferences.wait_s)
+            wait_s = usual_wait_s if preferences.wait_s is None else preferences.wait_s
+            self._jobs.count_wait(request, account, wait_s)
             if self._tracing is None:
-                return await self._create(request, account, preferences)
+                return await answer(request, account, preferences)
             with self._tracing.span(
-                _CREATE,
+                CREATE_SCOPE,
                 {"http.request.method": "POST", "http.route": request[STATE].route or request.path},
                 parent=request.headers.get("traceparent", ""),
                 kind="SERVER",
             ) as span:
-                response = await self._create(request, account, preferences)
+                response = await answer(request, account, preferences)
                 span.set_attribute("http.response.status_code", response.status)
                 return response
         finally:
@@ -84,10 +114,49 @@ class MusicRoutes:
         self, request: web.Request, account: Account, preferences: Preferences
     ) -> web.StreamResponse:
         started = time.perf_counter()
+        submitted = await self.submit(request, account, preferences)
+        job, headers = submitted.job, submitted.headers
+        if submitted.refusal is not None:
+            response = refusal_response(request[STATE].generation_id, submitted.refusal, job)
+            response.headers.update(headers)
+            return response
+        links = self._jobs.links(request)
+        answer = views.render_created(
+            job,
+            links,
+            self._gateway.masker(job),
+            ends=self._jobs.ends,
+            # Only for the seconds that it may be expected to make.
+            offer=None if job.request.duration_s is None else self._gateway.offer_of(job),
+            generation_ms=round((time.perf_counter() - started) * 1000),
+            with_routing=submitted.explain,
+        )
+        return self._jobs.respond(job, links, answer, headers)
+
+    async def submit(
+        self,
+        request: web.Request,
+        account: Account,
+        preferences: Preferences,
+        adapt: Callable[[object], object] | None = None,
+        usual_wait_s: int | None = None,
+    ) -> Submitted:
+        """Read the request, submit it, and wait for the job as the preferences say.
+
+        Args:
+            adapt: makes the body of a create call of the body of another route.
+            usual_wait_s: how long it waits for the job if the preferences do not say.
+
+        Raises:
+            MusicgateError: it was refused before a vendor was asked.
+        """
+        started = time.perf_counter()
         header = _key_header(request)
 
         def read(body: object) -> tuple[MusicRequest, IdempotencyKey | None]:
-            return self._gateway.read(body), None if header is None else read_key(header, _CREATE, body)
+            if adapt is not None:
+                body = adapt(body)
+            return self._gateway.read(body), None if header is None else read_key(header, CREATE_SCOPE, body)
 
         music_request, key = await read_json(request, read)
         own_id = request[STATE].generation_id
@@ -112,25 +181,12 @@ class MusicRoutes:
         headers = preferences.applied
         if job.generation_id != own_id:
             headers["Idempotency-Replayed"] = "true"
-        refusal = _refusal(job)
-        if refusal is None and preferences.wait_s is not None:
-            job = await self._jobs.wait(request, job, preferences.wait_s - (time.perf_counter() - started))
-            refusal = _refusal(job)
-        if refusal is not None:
-            response = refusal_response(own_id, refusal, job)
-            response.headers.update(headers)
-            return response
-        answer = views.render_created(
-            job,
-            self._jobs.links(request),
-            self._gateway.masker(job),
-            ends=self._jobs.ends,
-            # Only for the seconds that it may be expected to make.
-            offer=None if job.request.duration_s is None else self._gateway.offer_of(job),
-            generation_ms=round((time.perf_counter() - started) * 1000),
-            with_routing=explain,
-        )
-        return self._jobs.respond(request, job, answer, headers)
+        refusal = refusal_of(job)
+        wait_s = usual_wait_s if preferences.wait_s is None else preferences.wait_s
+        if refusal is None and wait_s is not None:
+            job = await self._jobs.wait(request, job, wait_s - (time.perf_counter() - started))
+            refusal = refusal_of(job)
+        return Submitted(job, refusal, headers, explain)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
@@ -153,7 +209,8 @@ class MusicRoutes:
             return self._jobs.not_modified(request, job, headers)
         if job.state.is_final:
             return self._jobs.respond_finished(request, job, headers)
-        return self._jobs.respond(request, job, self._jobs.render(request, job), headers)
+        links = self._jobs.links(request)
+        return self._jobs.respond(job, links, self._jobs.render(job, links), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
         """``GET /v1/music/generate/``: 400, the id is missing."""
@@ -197,20 +254,3 @@ def _key_header(request: web.Request) -> str | None:
     """Join repeated Idempotency-Key headers, so that validation rejects them."""
     values = request.headers.getall("Idempotency-Key", None)
     return None if values is None else ", ".join(values)
-
-
-def _refusal(job: Job) -> Failure | None:
-    """Return why a create call answers with an error instead of a job, or None.
-
-    Either no vendor accepted the request, and the caller did not cancel it. Or the vendor's answer could not
-    be read: such a job stays open, since a callback may still adopt it. If no answer came at all, the call
-    answers with the queued job instead.
-    """
-    attempt, failure = job.attempt, job.failure
-    if job.state is JobState.FAILED:
-        accepted = attempt is not None and attempt.outcome is AttemptOutcome.ACCEPTED
-        was_cancelled = failure is not None and failure.reason is FailureClass.CANCELLED
-        return None if accepted or was_cancelled else failure
-    if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
-        return None
-    return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure

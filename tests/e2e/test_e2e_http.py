@@ -50,7 +50,10 @@ FILLED = {
     "key_id": "x",
 }
 #: Routes that need no key.
-PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/console", "/v1/schemas/", "/v1/callbacks/")
+PUBLIC = (
+    *("/llms.txt", "/livez", "/readyz", "/openapi.json", "/docs", "/console"),
+    *("/v1/schemas/", "/v1/callbacks/"),
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 

@@ -84,7 +84,7 @@ def load_components(option_blocks: Mapping[str, Mapping[str, Any]]) -> dict[str,
                 "description": "Options of an installed plugin; they override the neutral fields of the request.",
                 "$ref": _HERE + name,
             }
-    for name in ("answers.json", "operator_answers.json"):
+    for name in ("answers.json", "agent_answers.json", "operator_answers.json"):
         text = files(__package__).joinpath(name).read_text(encoding="utf-8")
         components |= cast("dict[str, dict[str, Any]]", json.loads(text))
     return components

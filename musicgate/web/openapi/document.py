@@ -35,6 +35,7 @@ _TAGS: Final = {
     "Music": "Make music, and follow it.",
     "Audio": "What was made. A signed link needs no key.",
     "Catalogue": "What can be asked of whom.",
+    "Agents": "For agents, and for clients of other APIs.",
     "Webhooks": "Messages to the account about the end of its jobs.",
     "Operation": "For operators and vendors.",
     "Administration": "Accounts and keys, for administrators.",
@@ -43,10 +44,10 @@ _TAGS: Final = {
 }
 _ABOUT: Final = """\
 One API for every music model. Every path below `/v1/music/generate` is there below `/v1/music/generations` too. HEAD
-works wherever GET does, and OPTIONS everywhere. `Content-Type` and `Accept` of a request are ignored. Another method is
-a 405 with `Allow`.
+works wherever GET does, and OPTIONS everywhere. `Content-Type` of a request is ignored, and `Accept` outside of
+`/v1/audio`, `/mcp` and `/metrics`. Another method is a 405 with `Allow`.
 
-Every answer that is not a success has the body `ErrorAnswer`. Readers ignore keys that they do not know: answers may
+Every answer that is not a success has the body `ErrorAnswer`; of `/mcp`, what the protocol says. Readers ignore keys that they do not know: answers may
 gain some."""
 _KEY: Final = {
     "type": "http",
@@ -174,7 +175,8 @@ def _operation(operation: Operation, path: str, alias: str, *, needs_key: bool) 
             target: {"operationId": target + alias, "parameters": {"music_id": "$response.body#/id"}}
             for target in _LINKED
         }
-    responses |= {status: {"$ref": f"#/components/responses/{ERRORS[status][0]}"} for status in statuses}
+    errors = {status: {"$ref": f"#/components/responses/{ERRORS[status][0]}"} for status in statuses}
+    responses = errors | responses  # what an operation says itself counts
     described["responses"] = {str(status): responses[status] for status in sorted(responses)}
     return described
 

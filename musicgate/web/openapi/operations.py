@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from musicgate.web.openapi.admin_operations import ADMIN_OPERATIONS
+from musicgate.web.openapi.agent_operations import AGENT_OPERATIONS
 from musicgate.web.openapi.operation import Access, Answer, Operation
 from musicgate.web.openapi.operator_operations import OPERATOR_OPERATIONS
 
@@ -386,6 +387,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.PUBLIC,
         answers={200: Answer(text="They can.", content={_JSON: "Readiness"})},
     ),
+    **AGENT_OPERATIONS,
     **OPERATOR_OPERATIONS,
     **ADMIN_OPERATIONS,
 }

@@ -49,6 +49,9 @@ _TRACK: Final = mg.TrackTable(
 #: ASSUMED: the time, and the same for a single track without audio.
 NO_AUDIO_GRACE_S: Final = 120.0
 
+#: Bound once: on Python 3.11 a member by the name of its class is a slow look-up.
+_CREATE: Final = mg.Step.CREATE
+
 #: A status that decides nothing: the vendor's callback to us failed, the audio may exist. ASSUMED: the time.
 CALLBACK_EXCEPTION: Final = "CALLBACK_EXCEPTION"
 CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
@@ -72,9 +75,9 @@ def parse_response(
     """
     errors = errors_of(settings)
     body = errors.open(step, response)
-    if isinstance(body, mg.JobUpdate):
+    if not isinstance(body, dict):
         return body
-    if step is mg.Step.CREATE:
+    if step is _CREATE:
         return errors.created(response, body)
     data = mapping(body.get("data"))
     status = text(first(data, "status", "state"))
