@@ -85,7 +85,7 @@ client: $(VENV)/.dev $(VENV)/.client ## Write the types of the TypeScript client
 client-check: $(VENV)/.dev $(VENV)/.client ## Check, pack and install the TypeScript client, and make songs with it
 	@$(BIN)/python -m tests.typescript.run
 
-vendored: $(VENV)/.dev ## Fetch Swagger UI, and compare it with the files in the tree; RELEASE=5.36.0 takes that version
+vendored: $(VENV)/.dev ## Fetch the files of others, compare them with those in the tree; RELEASE=htm@3.1.1 takes that version
 	@$(BIN)/python -m tests.vendored $(RELEASE)
 
 format: $(VENV)/.dev ## Format the code, and fix what the linter can fix

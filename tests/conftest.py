@@ -12,7 +12,15 @@ from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests import pgbouncers, postgres_servers, s3_servers
+from tests.browser import missing
 from tests.loopback_vendors import Serve, Vendors, serving, starting
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in the last lines if there was no browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any(missing.HOW in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(missing.HOW, yellow=True)
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
 def _no_variables_of_the_tests() -> Iterator[None]:
     """Hide the variables that are for the tests: musicgate refuses a MUSICGATE_... that is no setting."""
     with pytest.MonkeyPatch.context() as patched:
-        for name in (postgres_servers.NAMED, pgbouncers.NAMED):
+        for name in (postgres_servers.NAMED, pgbouncers.NAMED, missing.NAMED):
             patched.delenv(name, raising=False)
         yield
 

@@ -374,8 +374,14 @@ async def test_serve_names_its_accounts_and_a_port_that_is_in_use(tmp_path: Path
 
 
 async def test_sandbox_prints_curl_commands_that_work(tmp_path: Path) -> None:
-    run = await Run.start(tmp_path, "sandbox", "--port", "0", "--speed", "50", "--data", "kept")
+    opened = tmp_path / "opened.txt"
+    browser = tmp_path / "browser.sh"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
+    browser.chmod(0o755)
+    arguments = ("sandbox", "--port", "0", "--speed", "50", "--data", "kept", "--open")
+    run = await Run.start(tmp_path, *arguments, env={"BROWSER": f"{browser} %s"})
     url = (await run.line_with("musicgate listens on ", on="stdout")).split()[-1]
+    assert await run.line_with("console: ", on="stdout") == f"console: {url}/console\n"
     await run.line_with("vendors emulated at 50x speed; nothing is paid", on="stdout")
     line = await run.line_with("curl -s ", on="stdout")
     body = re.search(r"-d '(.*)'", line)
@@ -391,6 +397,7 @@ async def test_sandbox_prints_curl_commands_that_work(tmp_path: Path) -> None:
     run.process.send_signal(signal.SIGINT)
     assert (await run.end()).code == 0
     assert (tmp_path / "kept" / "musicgate.db").is_file()
+    assert opened.read_text() == f"{url}/console"
 
 
 async def test_a_cancelled_job_is_listed_as_failed(tmp_path: Path) -> None:

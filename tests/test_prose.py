@@ -20,7 +20,7 @@ OTHER_NAMES = re.compile(
 #: Recorded bodies, binary files, locks, files of others, and the history of names.
 _LEFT_OUT = re.compile(
     r"cases/|docs/changes/|CHANGELOG|published_v1|package-lock|\.mp3$|\.opus$|\.jpg$|\.sql$|\.ci/requirements"
-    r"|swagger_ui/swagger-ui"
+    r"|swagger_ui/swagger-ui|console/(licenses|static/vendor)/"
 )
 
 

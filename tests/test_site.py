@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from docs.website import build, links, llms
-from docs.website.pages import Page, Section, Site, SiteError, found_pages, moved, navigation
+from docs.website.pages import Page, Section, Site, SiteError, found_pages, moved, navigation, pictures
 
 START = Page("README.md", "", "# musicgate\n\nSee [docs/http.md](docs/http.md) and [examples](examples/).\n")
 HTTP = Page("docs/http.md", "routes", "<!-- generated -->\n\n# The `HTTP` API\n\n```sh\n# no heading\n```\n")
@@ -107,6 +107,12 @@ def test_links_of_a_page_in_a_folder_are_relative_to_the_folder() -> None:
     text = "[settings](../../docs/settings.md#limits), [HTTP](../../docs/http.md)"
     moving = page(text, "plugins/minimax/README.md")
     assert moved(moving, [*PAGES, page("")]) == "[settings](../settings.md#limits), [HTTP](../http.md)"
+
+
+def test_pictures_keep_their_paths_and_are_found() -> None:
+    showing = page("![x](../../docs/x.webp) `![y](y.webp)`", "plugins/minimax/README.md")
+    assert moved(showing, [*PAGES, showing]).startswith("![x](../docs/x.webp) ")
+    assert "docs/x.webp" in pictures([showing, page("![z](https://x.test/z.webp)")])
 
 
 def test_the_sidebar_shows_every_section_and_page() -> None:

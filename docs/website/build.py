@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 from docs.website import links, llms
-from docs.website.pages import ROOT, Site, SiteError, moved, navigation
+from docs.website.pages import ROOT, Site, SiteError, moved, navigation, pictures
 
 STAGE = ROOT / "build" / "website"
 DOCTREES = ROOT / "build" / "doctrees"
@@ -29,6 +29,10 @@ def stage(site: Site) -> None:
     for page in pages:
         text = moved(page, pages) + (navigation(site) if page is site.start else "")
         _write(STAGE / f"{page.address}.md", text)
+    for source in pictures(pages):
+        path = STAGE / source
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / source, path)
 
 
 def run_sphinx() -> None:

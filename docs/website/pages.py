@@ -118,11 +118,23 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
         yield piece, piece.lstrip(" ").startswith("```")
 
 
+def pictures(pages: Iterable[Page]) -> set[str]:
+    """The paths of all pictures of the repository that the pages show."""
+    found = set()
+    for page in pages:
+        for piece in (text for text, is_code in pieces(page.text) if not is_code):
+            for link in LINK.finditer(piece):
+                if piece[: link.start()].endswith("!") and "://" not in link["target"]:
+                    folder = posixpath.dirname(page.source)
+                    found.add(posixpath.normpath(posixpath.join(folder, link["target"])))
+    return found
+
+
 def moved(page: Page, pages: Iterable[Page], folder: str | None = None) -> str:
     """The text of a page with links that lead to pages of the site.
 
     Of a link to a file that is not a page, only the text is kept. A link whose text is a page's file name
-    gets the page's title instead, because the site has no such file.
+    gets the page's title instead, because the site has no such file. Pictures keep their paths.
 
     Args:
         page: the page.
@@ -141,6 +153,8 @@ def moved(page: Page, pages: Iterable[Page], folder: str | None = None) -> str:
             posixpath.normpath(posixpath.join(posixpath.dirname(page.source), path)) if path else page.source
         )
         other = by_source.get(source) or by_source.get(f"{source}/README.md")
+        if link.string[: link.start()].endswith("!"):
+            return f"[{text}]({posixpath.relpath(source, start or '.')})"
         if other is None:
             return text
         if text.strip("`") in {path, posixpath.basename(path)}:

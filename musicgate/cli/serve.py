@@ -74,6 +74,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     metavar="FOLDER",
     help="Folder for jobs and audio.  [default: a temporary folder]",
 )
+@click.option("--open", "opens_console", is_flag=True, help="Open the console in the browser.")
 @CONFIG
 def sandbox(
     *,
@@ -81,11 +82,12 @@ def sandbox(
     speed: float | None,
     switches: tuple[str, ...],
     data_dir: str | None,
+    opens_console: bool,
     config: str | None,
 ) -> None:
     """Run the HTTP server with emulated vendors: no account, no cost.
 
-    Prints curl commands to start with.
+    Prints the address of the console, and curl commands to start with.
     """
     from pathlib import Path
 
@@ -96,7 +98,15 @@ def sandbox(
     folder = Path(data_dir) if data_dir else None
     given = read_switches(switches)
     run_on_fast_loop(
-        _serve_sandbox(settings, plugins, port=port, speed=speed, switches=given, data_dir=folder)
+        _serve_sandbox(
+            settings,
+            plugins,
+            port=port,
+            speed=speed,
+            switches=given,
+            data_dir=folder,
+            opens_console=opens_console,
+        )
     )
 
 
@@ -119,6 +129,7 @@ async def _serve_sandbox(
     speed: float | None,
     switches: dict[str, str],
     data_dir: Path | None,
+    opens_console: bool,
 ) -> None:
     from musicgate.emulation.sandbox import DEFAULT_SPEED, SANDBOX_KEY
     from musicgate.emulation.sandbox import sandbox as emulated
@@ -140,10 +151,11 @@ async def _serve_sandbox(
         if lines:
             lines.insert(0, f"each vendor alone, with the key {SANDBOX_KEY}:")
         lines += curl_lines(url, example_models(plugins), has_accounts=bool(ready.accounts))
-        await _serve(ready, plugins, f"vendors emulated at {chosen:g}x speed; nothing is paid", *lines)
+        lines.insert(0, f"vendors emulated at {chosen:g}x speed; nothing is paid")
+        await _serve(ready, plugins, *lines, opens_console=opens_console)
 
 
-async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
+async def _serve(settings: Settings, plugins: PluginHost, *more: str, opens_console: bool = False) -> None:
     """Serve until SIGINT or SIGTERM."""
     from musicgate import web
     from musicgate.assets import load_ffmpeg
@@ -169,6 +181,8 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
             _collect_garbage_less()
             book = account_book(gateway)
             say("\n".join([*greeting(bound, book, plugins, gateway.open_jobs), *more]))
+            if opens_console:
+                await _open_in_browser(console_at(bound))
             await stop.wait()
             say("stopping", err=True)
     finally:
@@ -210,9 +224,26 @@ def greeting(bound: tuple[str, int], accounts: AccountBook, plugins: PluginHost,
         for record in plugins.records
         if record.error
     ]
+    lines.append(f"console: {console_at(bound)}")
     if open_jobs:
         lines.append(f"unfinished jobs recovered: {open_jobs}")
     return lines
+
+
+def console_at(bound: tuple[str, int]) -> str:
+    """The address of the console, as a browser on this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound[0], bound[0])  # noqa: S104 - nothing is bound here
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound[1]}/console"
+
+
+async def _open_in_browser(url: str) -> None:
+    """Open a page; the server goes on where there is no browser."""
+    import webbrowser
+
+    from musicgate.cli.terminal import say
+
+    if not await asyncio.to_thread(webbrowser.open, url):
+        say(f"no browser was found; open {url}", err=True)
 
 
 def example_models(plugins: PluginHost) -> list[str]:

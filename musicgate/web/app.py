@@ -16,6 +16,7 @@ from musicgate.web.audio import AudioRoutes
 from musicgate.web.audio_creates import AudioCreateRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.capacity import Capacity
+from musicgate.web.console import ConsoleRoutes
 from musicgate.web.errors import envelope_response
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_resource import JobResource
@@ -101,6 +102,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     app.add_routes(admin_routes(gateway, accounts))
     app.add_routes(UsageRoutes(gateway, accounts).routes())
     app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())
+    app.add_routes(ConsoleRoutes().routes())
     return app
 
 

@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import ClientConnectionResetError, HttpVersion10, HttpVersion11, web
 from multidict import CIMultiDict
 
 from musicgate.errors import MusicgateError, RequestError
@@ -36,6 +36,8 @@ _KEPT_HEADERS: Final = ("Allow", "Accept-Encoding", "Content-Range")
 #: Error codes of the contract for the statuses that aiohttp itself answers with.
 _CODES: Final = {404: "not_found", 405: "not_supported", 413: "payload_too_large"}
 _MAX_SHOWN_CHARS: Final = 200
+#: The status of an answer that is never sent, in the log and the figures, as nginx has it.
+_CLIENT_LEFT: Final = 499
 
 
 def request_handler(
@@ -114,13 +116,21 @@ async def _answer(
     except MusicgateError as exc:
         _log.warning("request failed method=%s route=%s error=%s", request.method, _route(request), exc)
         return error_response(request[STATE].generation_id, exc)
-    except Exception:  # noqa: BLE001 - no caller ever gets a traceback, or a 500 that is not JSON
+    except Exception as exc:  # noqa: BLE001 - no caller ever gets a traceback, or a 500 that is not JSON
         route = _route(request)
+        if isinstance(exc, ClientConnectionResetError) and _has_left(request):
+            _log.debug("client left before its answer method=%s route=%s", request.method, route)
+            return web.Response(status=_CLIENT_LEFT)
         _log.exception("request failed method=%s route=%s", request.method, route)
         response = envelope_response(request[STATE].generation_id, "gateway_error", "the gateway failed")
         if route is None:
             response.force_close()  # as after a malformed request
         return response
+
+
+def _has_left(request: web.BaseRequest) -> bool:
+    """True if nothing can be sent any more, as to a player that has heard enough."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _refusal(

@@ -45,11 +45,15 @@ FILLED = {
     "token": "x",
     "name": "job",
     "file": "docs.js",
+    "path": "app.js",
     "account": "unknown",
     "key_id": "x",
 }
 #: Routes that need no key.
-PUBLIC = ("/llms.txt", "/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
+PUBLIC = (
+    *("/llms.txt", "/livez", "/readyz", "/openapi.json", "/docs", "/console"),
+    *("/v1/schemas/", "/v1/callbacks/"),
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 

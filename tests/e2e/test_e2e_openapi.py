@@ -18,8 +18,7 @@ from musicgate.web.openapi.operations import OPERATIONS
 from musicgate.web.openapi.parts import ERRORS, HEADERS, PARAMETERS
 from tests.e2e.described import BASES, Description
 from tests.e2e.running_server import JOBS, song
-from tests.vendored import FILES as VENDORED
-from tests.vendored import FOLDER, RECORD, sha256
+from tests.vendored import VENDORED, Vendored, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,7 +236,8 @@ async def test_the_page_loads_its_own_files_only(server: RunningServer) -> None:
     assert (await server.call("GET", "/docs/docs.html")).error == (404, "not_found", None)
 
 
-async def test_files_of_others_are_those_that_were_fetched() -> None:
-    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["sha256"]
-    assert sorted(recorded) == sorted(VENDORED)
-    assert {name: sha256((FOLDER / name).read_bytes()) for name in recorded} == recorded
+@pytest.mark.parametrize("vendored", VENDORED, ids=lambda vendored: vendored.package)
+async def test_files_of_others_are_those_that_were_fetched(vendored: Vendored) -> None:
+    recorded = vendored.recorded()["sha256"]
+    assert sorted(recorded) == sorted(vendored.files.values())
+    assert {name: sha256((vendored.folder / name).read_bytes()) for name in recorded} == recorded

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 
 from musicgate.errors import StorageError
+from musicgate.web.kept_files import KeptFiles
 from musicgate.web.listener import Listener
-from tests.e2e.running_server import JOBS, song
+from tests.e2e.running_server import JOBS, TIMEOUT_S, song
 
 if TYPE_CHECKING:
     from tests.e2e.running_server import OpenServer, RunningServer
@@ -49,6 +53,35 @@ async def test_an_error_of_ours_is_answered_as_json_without_details(
     assert (reply.error, reply.body["error_type"]) == (GATEWAY_ERROR, "system")
     assert b"Traceback" not in reply.raw
     assert b"secret-detail" not in reply.raw
+
+
+async def test_a_player_that_leaves_before_its_answer_is_no_fault(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await server.generate(song())
+    address = urlsplit(job["output"][0]["audio_url"])
+    asked, serve = asyncio.Event(), KeptFiles.serve
+
+    async def late(files: KeptFiles, request: web.Request, *more: Any, **named: Any) -> web.StreamResponse:
+        asked.set()
+        while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return await serve(files, request, *more, **named)
+
+    def has_left() -> bool:
+        return any("client left" in record.getMessage() for record in caplog.records)
+
+    caplog.set_level(logging.DEBUG, "musicgate.web.middleware")
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptFiles, "serve", late)
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        async with asyncio.timeout(TIMEOUT_S):
+            await asked.wait()
+            writer.transport.abort()
+            while not has_left():  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_an_answer_of_a_vendor_that_cannot_be_stored_at_first_is_not_lost(

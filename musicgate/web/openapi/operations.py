@@ -323,6 +323,37 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         },
         errors=(404,),
     ),
+    ("GET", "/console"): Operation(
+        id="getConsole",
+        tag="Description",
+        summary="The console: a page to make, follow, play and compare songs",
+        access=Access.PUBLIC,
+        answers={
+            200: Answer(
+                text="The page.", content={"text/html": {"type": "string"}}, headers=("Cache-Control",)
+            )
+        },
+    ),
+    ("GET", "/console/{path}"): Operation(
+        id="getConsoleFile",
+        tag="Description",
+        summary="A file of that page",
+        access=Access.PUBLIC,
+        parameters=("If-None-Match",),
+        answers={
+            200: Answer(
+                text="The file.",
+                content={
+                    "text/javascript": {"type": "string"},
+                    "text/css": {"type": "string"},
+                    "image/svg+xml": {"type": "string"},
+                },
+                headers=_VALIDATORS,
+            ),
+            304: _NOT_MODIFIED,
+        },
+        errors=(404,),
+    ),
     ("GET", "/metrics"): Operation(
         id="getMetrics",
         tag="Operation",

@@ -9,7 +9,8 @@ import musicgate_schemas
 from musicgate.assets import KIND_OF_FORMAT, LARGEST_SIDE, MOST_POINTS, USUAL_POINTS
 from musicgate.gateway import ORIGINAL
 from musicgate.model import JobState, UsageGroup
-from musicgate.web.openapi.swagger_ui import FILES
+from musicgate.web import console
+from musicgate.web.openapi import swagger_ui
 
 _Schema = Mapping[str, Any]
 _TEXT: Final[_Schema] = {"type": "string"}
@@ -30,7 +31,8 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, _Schema]]] = {
         "Name of the schema; `.json` may follow it.",
         {"type": "string", "enum": list(musicgate_schemas.NAMES)},
     ),
-    "file": ("Name of the file.", {"type": "string", "enum": [*FILES]}),
+    "file": ("Name of the file.", {"type": "string", "enum": [*swagger_ui.FILES]}),
+    "path": ("Path of the file.", {"type": "string", "enum": [*console.FILES]}),
 }
 
 #: Parameters in the query and in headers: where, what for, schema.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import gzip
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from musicgate.aio import run_to_end
-from musicgate.errors import RequestError
 from musicgate.plugin import write_json
 from musicgate.web.connection import CORS
 from musicgate.web.job_resource import check_conditions
 from musicgate.web.openapi import swagger_ui
 from musicgate.web.openapi.document import describe
+from musicgate.web.static_files import StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +45,7 @@ class OpenApiRoutes:
         self._bases = bases
         #: By whether requests need a key, which they do from the first one on.
         self._documents: dict[bool, bytes] = {}
+        self._files = StaticFiles(swagger_ui.__name__, swagger_ui.FILES, _MAX_AGE)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -80,32 +78,9 @@ class OpenApiRoutes:
 
     async def file(self, request: web.Request) -> web.Response:
         """``GET /docs/{file}``: what the page loads."""
-        name = request.match_info["file"]
-        media_type = swagger_ui.FILES.get(name)
-        if media_type is None:
-            raise RequestError("not_found", "this page has no such file")
-        packed, tag = await run_to_end(_packed, name)
-        is_packed = "gzip" in request.headers.get("Accept-Encoding", "")
-        headers = {
-            "ETag": f'"{tag}-gzip"' if is_packed else f'"{tag}"',
-            "Cache-Control": _MAX_AGE,
-            "Vary": "Accept-Encoding",
-        }
-        if check_conditions(request, headers["ETag"]):
-            return web.Response(status=304, headers=headers)
-        if is_packed:
-            headers["Content-Encoding"] = "gzip"
-        body = packed if is_packed else await run_to_end(gzip.decompress, packed)
-        return web.Response(body=body, content_type=media_type, charset="utf-8", headers=headers)
+        return await self._files.respond(request, request.match_info["file"])
 
     def _describe(self, app: web.Application, *, needs_key: bool) -> dict[str, Any]:
         providers = [status.provider for status in self._gateway.providers()]
         blocks = {provider.option_block: provider.options_schema for provider in providers}
         return describe(app, self._bases, blocks, base_url=_BASE_URL, needs_key=needs_key)
-
-
-@functools.cache
-def _packed(name: str) -> tuple[bytes, str]:
-    """A file in gzip, and its digest: 2 MB become 0.5 MB, once."""
-    content = swagger_ui.read(name)
-    return gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:32]
