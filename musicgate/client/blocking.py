@@ -33,6 +33,9 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 #: How long an interrupted call may take to end: it closes its connection and removes its unfinished file.
 _END_S: Final = 2.0
+#: How often a waiting call wakes. A signal that another thread gets, or that comes just before the wait, does
+#: not end the wait, and Python acts on it only when the main thread wakes.
+_WAKE_S: Final = 0.25
 _NO_MORE: Final[Any] = object()
 
 
@@ -184,7 +187,10 @@ class _Worker:
                 ended.set()
 
         try:
-            return asyncio.run_coroutine_threadsafe(noted(), self._loop).result()
+            future = asyncio.run_coroutine_threadsafe(noted(), self._loop)
+            while not concurrent.futures.wait([future], _WAKE_S).done:
+                pass
+            return future.result()
         except concurrent.futures.CancelledError:
             raise RuntimeError("the client was closed") from None
         except BaseException:
