@@ -28,6 +28,7 @@ from musicgate.errors import RequestError
 NO_JSON = {
     "serve": "it runs until a signal; its log is JSON by server.log_format",
     "sandbox": "it runs until a signal",
+    "mcp": "it speaks JSON with its client until that one closes it",
     "completion": "its result is a script",
     "audit export": "it writes one JSON object a line, as the log may be of any length",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musicgate import (
@@ -351,7 +351,7 @@ VALUES = INNER | st.lists(INNER, max_size=2) | st.dictionaries(KEYS, INNER, max_
 NAMES = st.sampled_from(sorted({*JOB, *("error", "usage", "attempts", "warnings", "progress", "details")}))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_whatever_a_server_sends_is_a_job_or_a_value_error(changes: dict[str, Any]) -> None:
     for read in (lambda: read_job({**JOB, **changes}), lambda: read_error(500, {**ENVELOPE, **changes})):
