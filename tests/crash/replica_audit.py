@@ -150,9 +150,10 @@ def _note_loss(
     late: list[float] = []
     for share in campaign.watch.held_at(replica, from_s):
         took_s = campaign.watch.followed_s(share, replica, from_s)
-        allowed_s = (
-            longest_s + campaign.slow_s + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
-        )
+        until_s = from_s + min(took_s, 3 * (FOLLOWED_S + campaign.heartbeat_s))
+        allowed_s = campaign.slow_s + _excuse_s(campaign, from_s, until_s)
+        lost_s = last_loss_s(campaign.lives, replica, from_s, until_s)
+        allowed_s += longest_s if lost_s is None else lost_s - from_s + FOLLOWED_S + campaign.heartbeat_s
         if took_s <= longest_s + campaign.slow_s:
             result.followed_s.setdefault(kind, []).append(took_s)
         elif took_s > allowed_s:
@@ -162,6 +163,20 @@ def _note_loss(
             f"{len(late)} shares of {replica} were followed {min(late):.1f} to {max(late):.1f} s after {kind},"
             f" and {longest_s:g} s are allowed"
         )
+
+
+def last_loss_s(lives: Iterable[Life], replica: str, from_s: float, until_s: float) -> float | None:
+    """When another replica was killed or stopped in between last; it may just have taken the shares."""
+    losses = [
+        at_s
+        for life in lives
+        if life.replica != replica
+        for at_s in (
+            *(stopped_s for stopped_s, _ in life.stops),
+            life.ended_s if life.is_killed else math.inf,
+        )
+    ]
+    return max((at_s for at_s in losses if from_s < at_s < until_s), default=None)
 
 
 def _excuse_s(campaign: ReplicaCampaign, from_s: float, until_s: float) -> float:

@@ -26,10 +26,10 @@ from tests.crash.harness import SPEED
 from tests.crash.watch import ShareWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
 
     from musicgate.model import Job, Provider
-    from tests.crash.server import Server
+    from tests.crash.server import Life, Server
 
 #: Limits that a campaign exceeds unless the servers keep them; the budget is for so many songs at kie.ai.
 CALLS_A_MINUTE, OPEN_JOBS, SONGS_A_DAY = 12, 3, 15
@@ -58,6 +58,8 @@ _QUIET_EVERY = 8
 _UNSEEN_S = 1.5
 #: The answer of a vendor is stored within it.
 _REFUSED_S = 2.0
+#: How long a server tries to connect to a vendor.
+_CONNECT_S = 10.0
 _TICK_S = 0.05
 #: How long a server that starts may find no database.
 _START_TRIES = 20
@@ -121,18 +123,33 @@ class ReplicaCampaign(Campaign):
         job has ended as unknown before the answer came.
         """
         patience_s = max(self.heartbeat_s, SENDER_GRACE_S / SPEED)
-        lives = [
-            life for server in self.harness.servers for life in server.lives if life.replica == job.sender
-        ]
+        lives = [life for life in self.lives if life.replica == job.sender]
         return any(
             until_s - from_s > patience_s - _UNSEEN_S for life in lives for from_s, until_s in life.stops
         )
 
+    @property
+    def lives(self) -> Iterator[Life]:
+        """Every process of every server."""
+        return (life for server in self.harness.servers for life in server.lives)
+
     def excuses_refusal(self, job: Job) -> bool:
-        """True if its vendor still made songs of a server that had been killed: it counts them for longer."""
-        if job.failure is None or job.failure.reason is not FailureClass.RATE_LIMITED:
-            return False
+        """True if the vendor or the process could not do better.
+
+        A vendor still makes songs of a server that has been killed, and counts them for longer. A process
+        that was stopped while it connected finds the time for that over.
+        """
+        reason = None if job.failure is None else job.failure.reason
         asked_s = job.updated_at.timestamp() - time.time() + time.monotonic()
+        if reason is FailureClass.UNAVAILABLE:
+            return any(
+                until_s - from_s > _CONNECT_S and from_s < asked_s < until_s + _REFUSED_S
+                for life in self.lives
+                if life.replica == job.sender
+                for from_s, until_s in life.stops
+            )
+        if reason is not FailureClass.RATE_LIMITED:
+            return False
         lives = {server.name: server.lives for server in self.harness.servers}
         return any(
             life.is_killed and call.began_s < life.ended_s < asked_s <= call.ends_s + _REFUSED_S

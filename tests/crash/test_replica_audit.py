@@ -7,6 +7,7 @@ import math
 import pytest
 
 from tests.crash.limits import most_amount, most_at_once, most_within
+from tests.crash.replica_audit import last_loss_s
 from tests.crash.server import Life
 from tests.crash.watch import AskedPoll, Holding, ShareWatch, stale_polls
 
@@ -87,3 +88,19 @@ def test_the_terms_of_a_share_are_watched() -> None:
     assert watch.found == []
     watch.note([(8, 3, "a")], 0.3, 0.4)
     assert watch.found == ["share 8: term 3 of a after term 4"]
+
+
+def test_the_last_loss_of_another_server_counts() -> None:
+    killed = Life(began_s=0.0, ended_s=5.0, is_killed=True, replica="b")
+    asked = Life(began_s=0.0, ended_s=6.0, replica="c")
+    stopped = Life(began_s=0.0, stops=[(4.0, 9.0)], replica="d")
+    own = Life(began_s=0.0, ended_s=7.0, is_killed=True, replica="a")
+    lives = [killed, asked, stopped, own]
+    assert [
+        last_loss_s(lives, "a", *span) for span in [(1.0, 10.0), (1.0, 5.0), (5.0, 10.0), (1.0, 3.0)]
+    ] == [
+        5.0,
+        4.0,
+        None,
+        None,
+    ]
