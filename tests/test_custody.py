@@ -177,12 +177,16 @@ async def test_at_most_four_objects_are_in_work(
 ) -> None:
     await fill(store, source)
     working = most = 0
+    full = asyncio.Event()
     facts = custody._facts
 
     async def counted(path: Path) -> tuple[str, int]:
         nonlocal working, most
         working += 1
         most = max(most, working)
+        if working == 4:
+            full.set()
+        await asyncio.wait_for(full.wait(), 30)
         await asyncio.sleep(0.001)
         try:
             return await facts(path)

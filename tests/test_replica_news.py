@@ -479,9 +479,9 @@ async def test_a_sweeper_that_loses_its_share_stops_and_what_it_deletes_is_told(
         await told_pair.a.store.add(attrs.evolve(old, id=f"music_{number}"), ())
     delete, sweeper = told_pair.a.store.delete, told_pair.a.gate._runner.sweeper
 
-    async def delete_and_lose(job_id: str) -> bool:
+    async def delete_and_lose(job_id: str, **rest: Any) -> bool:
         told_pair.shares(told_pair.a).lose([FIRST_SHARE])
-        return bool(await delete(job_id))
+        return bool(await delete(job_id, **rest))
 
     told_pair.a.store.delete = delete_and_lose
     told_pair.line.told.clear()
