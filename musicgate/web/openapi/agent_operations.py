@@ -95,7 +95,11 @@ AGENT_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(
                 text="The response, or a stream of events that ends with it.",
-                content={_JSON: "JsonRpcMessage", "text/event-stream": {"type": "string"}},
+                # Tools differ in what the schema of an event stream is about: the event, or its data.
+                content={
+                    _JSON: "JsonRpcMessage",
+                    "text/event-stream": {"description": "Events; data is a message."},
+                },
                 headers=("Cache-Control",),
             ),
             202: Answer(text="A notification was received.", headers=("Cache-Control",)),
