@@ -79,6 +79,8 @@ export OTEL_SERVICE_NAME=musicgate OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:
 opentelemetry-instrument musicgate serve
 ```
 
+`opentelemetry-instrument` takes `--config` for an option of its own: name the settings file by `MUSICGATE_CONFIG`.
+
 Spans have the ids of job and message, the plugin, and HTTP statuses. An error is shown by its type: no span has a
 key, a prompt, a URL or a text of a vendor, and no vendor and no receiver is told the trace. Without an SDK nothing is
 made, and a caller's `traceparent` is not kept.
