@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from musicgate.gateway import operation_of
-from musicgate.plugin import write_json
 from musicgate.views import AUDIT_FIELDS, render_audit_entry, render_drain, render_provider_report
+from musicgate.web.admin.bodies import respond
 from musicgate.web.exports import read_format, read_whole, respond_rows
 from musicgate.web.request_state import STATE
 from musicgate.web.usage import respond_usage
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 MOST_ENTRIES: Final = 1000
 _USUAL_ENTRIES: Final = 100
 _MOST_NUMBER: Final = 2**63 - 1
-_HEADERS: Final = {"Cache-Control": "no-store"}
 
 
 class OperationRoutes:
@@ -77,12 +76,12 @@ class OperationRoutes:
         """``GET /v1/admin/providers``: health, queues, latency and open jobs of each provider."""
         self._guard.admin(request)
         reports = await self._operation.providers(self._gateway.providers())
-        return _respond({"object": "list", "data": [render_provider_report(report) for report in reports]})
+        return respond({"object": "list", "data": [render_provider_report(report) for report in reports]})
 
     async def drain(self, request: web.Request) -> web.Response:
         """``GET /v1/admin/drain``: whether this process takes new jobs, and how many it still has."""
         self._guard.admin(request)
-        return _respond(render_drain(self._operation.drain()))
+        return respond(render_drain(self._operation.drain()))
 
     async def begin_drain(self, request: web.Request) -> web.Response:
         """``POST /v1/admin/drain``: take no new jobs any more."""
@@ -105,8 +104,4 @@ class OperationRoutes:
             key_id=caller.key_id,
             request_id=request[STATE].generation_id,
         )
-        return _respond(render_drain(report))
-
-
-def _respond(value: object) -> web.Response:
-    return web.Response(body=write_json(value), content_type="application/json", headers=_HEADERS)
+        return respond(render_drain(report))
