@@ -110,13 +110,9 @@ class StoreAdmin:
 
     async def accounts(self) -> list[Answer]:
         """The accounts of the settings and of the store."""
-        from musicgate.views import render_account, render_settings_account
+        from musicgate.views import render_account
 
-        book, ring = self._admin.book, await self._admin.load()
-        first = [render_settings_account(book.entries_of(name)[0]) for name in sorted(book.in_settings)]
-        return first + [
-            render_account(entry) for name, entry in ring.accounts.items() if name not in book.in_settings
-        ]
+        return [render_account(entry) for entry in await self._admin.accounts()]
 
     async def create_account(self, name: str, fields: Mapping[str, object]) -> Answer:
         """Make an account."""
@@ -140,9 +136,8 @@ class StoreAdmin:
         """The keys of the store, the newest first."""
         from musicgate.views import render_key
 
-        found = [key for key in (await self._admin.load()).keys.values() if account in {None, key.account}]
-        found.sort(key=lambda key: (key.created_at, key.id), reverse=True)
-        return [render_key(key, datetime.now(UTC)) for key in found]
+        now = datetime.now(UTC)
+        return [render_key(key, now) for key in await self._admin.keys(account)]
 
     async def create_key(
         self, account: str, name: str, *, is_admin: bool, expires_at: datetime | None

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from musicgate.accounts import AccountBook, Keyring
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Secret
+    from musicgate.settings import Account
     from musicgate.store import KeyStore
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,17 @@ class KeyAdmin:
     async def load(self) -> Keyring:
         """All accounts and keys of the store."""
         return await self._store.load()
+
+    async def accounts(self) -> list[Account | ManagedAccount]:
+        """The accounts of the settings, then those of the store."""
+        book, ring = self.book, await self.load()
+        stored = [entry for name, entry in ring.accounts.items() if name not in book.in_settings]
+        return [*(book.entries_of(name)[0] for name in sorted(book.in_settings)), *stored]
+
+    async def keys(self, account: str | None = None) -> list[ApiKey]:
+        """The keys of the store, the newest first; of one account, or of all."""
+        found = [key for key in (await self.load()).keys.values() if account in {None, key.account}]
+        return sorted(found, key=lambda key: (key.created_at, key.id), reverse=True)
 
     async def add_account(self, name: str, fields: Mapping[str, object]) -> ManagedAccount:
         """Make an account.

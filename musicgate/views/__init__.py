@@ -13,7 +13,7 @@ from musicgate.views.event import read_event, render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_job, render_job_list
 from musicgate.views.job_reading import RemoteJob, read_job
-from musicgate.views.keys import render_account, render_key, render_settings_account
+from musicgate.views.keys import render_account, render_key
 from musicgate.views.llms import render_llms
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.operation import (
@@ -77,7 +77,6 @@ __all__ = [
     "render_providers",
     "render_ready",
     "render_refusal",
-    "render_settings_account",
     "render_usage",
     "render_usage_report",
     "render_usage_sum",

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from musicgate.accounts import ManagedAccount
 from musicgate.views.scalars import time_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from musicgate.accounts import ApiKey, ManagedAccount
+    from musicgate.accounts import ApiKey
     from musicgate.settings import Account
 
 
-def render_account(entry: ManagedAccount) -> dict[str, object]:
-    """Render an account of the store. A limit that is null is the one of ``[limits]`` or ``[retention]``."""
+def render_account(entry: ManagedAccount | Account) -> dict[str, object]:
+    """Render an account. A limit that is null is the one of ``[limits]`` or ``[retention]``."""
+    if not isinstance(entry, ManagedAccount):
+        return {**_account(entry), "source": "settings", "disabled": False, "created_at": None}
     return {
         **_account(entry.account),
         "source": "store",
         "disabled": entry.disabled_at is not None,
         "created_at": time_text(entry.created_at),
     }
-
-
-def render_settings_account(account: Account) -> dict[str, object]:
-    """Render an account of the settings."""
-    return {**_account(account), "source": "settings", "disabled": False, "created_at": None}
 
 
 def render_key(key: ApiKey, now: datetime) -> dict[str, object]:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from musicgate.accounts import ACCOUNT_FIELDS, ManagedAccount
+from musicgate.accounts import ACCOUNT_FIELDS
 from musicgate.errors import RequestError
-from musicgate.views import render_account, render_settings_account
+from musicgate.views import render_account
 from musicgate.web.admin.bodies import read_fields, respond, respond_list, switch_of, text_of
 
 if TYPE_CHECKING:
     from musicgate.gateway import KeyAdmin
-    from musicgate.settings import Account
     from musicgate.web.admin.guard import Guard
     from musicgate.web.admin.notes import Notes
 
@@ -41,17 +40,14 @@ class AccountRoutes:
     async def list(self, request: web.Request) -> web.Response:
         """``GET /v1/admin/accounts``: those of the settings, then those of the store."""
         self._guard.admin(request)
-        book, ring = self._admin.book, await self._admin.load()
-        first = [book.entries_of(name)[0] for name in sorted(book.in_settings)]
-        stored = [entry for name, entry in ring.accounts.items() if name not in book.in_settings]
-        return await respond_list([*first, *stored], _render)
+        return await respond_list(await self._admin.accounts(), render_account)
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /v1/admin/accounts/{account}``."""
         self._guard.admin(request)
         name, book = request.match_info["account"], self._admin.book
         if name in book.in_settings:
-            return respond(render_settings_account(book.entries_of(name)[0]))
+            return respond(render_account(book.entries_of(name)[0]))
         entry = (await self._admin.load()).accounts.get(name)
         if entry is None:
             raise RequestError("not_found", "there is no such account", reason="account_not_found")
@@ -84,7 +80,3 @@ class AccountRoutes:
         await self._admin.remove_account(name)
         self._notes.account("account.deleted", request, caller, name)
         return web.Response(status=204)
-
-
-def _render(entry: ManagedAccount | Account) -> dict[str, object]:
-    return render_account(entry) if isinstance(entry, ManagedAccount) else render_settings_account(entry)

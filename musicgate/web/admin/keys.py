@@ -55,11 +55,7 @@ class KeyRoutes:
     async def list(self, request: web.Request) -> web.Response:
         """``GET /v1/admin/keys``: of all accounts, or of ``?account=``, the newest first."""
         self._guard.admin(request)
-        account = request.query.get("account")
-        ring = await self._admin.load()
-        found = [key for key in ring.keys.values() if account in {None, key.account}]
-        found.sort(key=lambda key: (key.created_at, key.id), reverse=True)
-        return await respond_list(found, _render)
+        return await respond_list(await self._admin.keys(request.query.get("account")), _render)
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /v1/admin/keys/{key_id}``."""
