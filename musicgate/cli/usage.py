@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -73,7 +73,7 @@ def usage(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     to = datetime.now(UTC).date() if last is None else last.date()
-    since = date.fromordinal(max(1, to.toordinal() - 29)) if first is None else first.date()
+    since = UsageQuery.usual_first(to) if first is None else first.date()
     if since > to:
         raise click.UsageError("--from is later than --to.")
     query = UsageQuery(
@@ -188,9 +188,8 @@ def _lines(page: Sequence[dict[str, Any]], *, as_csv: bool) -> str:
 
 
 def _groups(text: str) -> tuple[UsageGroup, ...]:
-    names = [name.strip() for name in text.split(",")]
     try:
-        return tuple(dict.fromkeys(UsageGroup(name) for name in names if name))
+        return UsageGroup.read([text])
     except ValueError:
         message = f"--by must be of {', '.join(UsageGroup)}."
         raise click.UsageError(message) from None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 #: The outcome of a completed job; that of a failed one is the class of its failure.
 COMPLETED: Final = "completed"
+_USUAL_DAYS: Final = 30
 
 
 class UsageGroup(StrEnum):
@@ -26,6 +30,16 @@ class UsageGroup(StrEnum):
     MODEL = "model"
     #: `COMPLETED`, or the class of the failure.
     OUTCOME = "outcome"
+
+    @classmethod
+    def read(cls, texts: Iterable[str]) -> tuple[UsageGroup, ...]:
+        """Read names with commas between them, each once.
+
+        Raises:
+            ValueError: one of them is none of a group.
+        """
+        names = [name.strip() for text in texts for name in text.split(",")]
+        return tuple(dict.fromkeys(cls(name) for name in names if name))
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +59,11 @@ class UsageQuery:
     key_id: str | None = None
     group_by: tuple[UsageGroup, ...] = (UsageGroup.DAY,)
     limit: int = 10_000
+
+    @staticmethod
+    def usual_first(last: date) -> date:
+        """The first day where none is named: thirty days with the last one, or as many as there are."""
+        return date.fromordinal(max(1, last.toordinal() - _USUAL_DAYS + 1))
 
 
 @attrs.frozen(kw_only=True)

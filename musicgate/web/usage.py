@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Sums in one answer; a query with more is refused, since half of an invoice is worse than none.
 MOST_SUMS: Final = 10_000
-#: Days when ``from`` is left out, today included.
-_USUAL_DAYS: Final = 30
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -74,10 +72,7 @@ async def respond_usage(
 
 def _read_query(request: web.Request, account: str | None) -> UsageQuery:
     last = _day(request, "to") or datetime.now(UTC).date()
-    first = _day(request, "from")
-    if first is None:
-        # A last day near the year 1 has no thirty days before it.
-        first = date.fromordinal(max(1, last.toordinal() - _USUAL_DAYS + 1))
+    first = _day(request, "from") or UsageQuery.usual_first(last)
     if first > last:
         message = "is later than `to`"
         raise RequestError("validation_error", message, reason="invalid_date", path=("from",))
@@ -107,9 +102,8 @@ def _day(request: web.Request, name: str) -> date | None:
 def _groups(request: web.Request) -> tuple[UsageGroup, ...]:
     """``group_by=day,model``, or the parameter several times; empty = one sum over all."""
     values = request.query.getall("group_by", [UsageGroup.DAY.value])
-    names = [name.strip() for value in values for name in value.split(",")]
     try:
-        return tuple(dict.fromkeys(UsageGroup(name) for name in names if name))
+        return UsageGroup.read(values)
     except ValueError:
         message = f"must be of {', '.join(UsageGroup)}"
         raise RequestError("validation_error", message, reason="invalid_group", path=("group_by",)) from None
