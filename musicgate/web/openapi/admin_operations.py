@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.web.openapi.operation import Access, Answer, Operation
+from musicgate.web.openapi.operation import OF_A_BODY, Access, Answer, Operation
 
 _JSON: Final = "application/json"
 _ACCOUNTS: Final = "/v1/admin/accounts"
 _KEYS: Final = "/v1/admin/keys"
-_OF_A_BODY: Final = (408, 413, 415)
 
 
 def _answer(text: str, component: str) -> Answer:
@@ -38,7 +37,7 @@ def _operation(
         body=body,
         is_body_required=is_body_required,
         answers=answers,
-        errors=errors if body is None else (*errors, *_OF_A_BODY),
+        errors=errors if body is None else (*errors, *OF_A_BODY),
     )
 
 

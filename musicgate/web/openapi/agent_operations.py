@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from musicgate.web.openapi.operation import Access, Answer, Operation
+from musicgate.web.openapi.operation import (
+    OF_A_BODY,
+    OF_A_CREATE,
+    VALIDATORS,
+    Access,
+    Answer,
+    Operation,
+    text_answer,
+)
 
 _JSON: Final = "application/json"
 _BYTES: Final = MappingProxyType({"type": "string", "format": "binary"})
-_VALIDATORS: Final = ("ETag", "Cache-Control", "Vary")
-#: Statuses of a request with a body.
-_OF_A_BODY: Final = (408, 413, 415)
-#: Statuses by which a create call says what a vendor answered, or why none was asked.
-_OF_A_CREATE: Final = (402, 403, 404, 409, 422, 502, 504)
 _SONG: Final = MappingProxyType(
     {"model": "suno/v4.5plus", "prompt": "Warm jazz trio with brushed drums", "format": "mp3"}
 )
@@ -41,16 +44,16 @@ def _create_with_audio(
             200: Answer(
                 text="The audio of the first track.",
                 content={"audio/*": _BYTES},
-                headers=("Content-Disposition", "Last-Modified", *_VALIDATORS, *_OF_THE_JOB),
+                headers=("Content-Disposition", "Last-Modified", *VALIDATORS, *_OF_THE_JOB),
             ),
             202: Answer(
                 text="The job, which is not finished yet.",
                 content={_JSON: "MusicJob"},
-                headers=(*_VALIDATORS, "Retry-After", *_OF_THE_JOB),
+                headers=(*VALIDATORS, "Retry-After", *_OF_THE_JOB),
             ),
             303: Answer(text="It is at the vendor.", headers=("Location", "Cache-Control", *_OF_THE_JOB)),
         },
-        errors=(*_OF_A_BODY, *_OF_A_CREATE, 406),
+        errors=(*OF_A_BODY, *OF_A_CREATE, 406),
     )
 
 
@@ -109,17 +112,13 @@ AGENT_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             406: _message("`Accept` must name application/json and text/event-stream."),
             500: _message("The gateway failed."),
         },
-        errors=_OF_A_BODY,
+        errors=OF_A_BODY,
     ),
     ("GET", "/llms.txt"): Operation(
         id="getLlmsText",
         tag="Description",
         summary="What this server is, for language models",
         access=Access.PUBLIC,
-        answers={
-            200: Answer(
-                text="Markdown.", content={"text/plain": {"type": "string"}}, headers=("Cache-Control",)
-            )
-        },
+        answers={200: text_answer("Markdown.", "text/plain")},
     ),
 }

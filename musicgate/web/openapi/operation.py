@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+#: Headers of an answer that can be asked for again by its entity tag.
+VALIDATORS: Final = ("ETag", "Cache-Control", "Vary")
+#: Statuses of a request with a body.
+OF_A_BODY: Final = (408, 413, 415)
+#: Statuses by which a create call says what a vendor answered, or why none was asked.
+OF_A_CREATE: Final = (402, 403, 404, 409, 422, 502, 504)
 
 
 class Access(Enum):
@@ -63,3 +70,8 @@ class Operation:
     answers: Mapping[int, Answer]
     errors: tuple[int, ...] = ()
     links: bool = False
+
+
+def text_answer(text: str, *media_types: str, headers: tuple[str, ...] = ("Cache-Control",)) -> Answer:
+    """An answer that is text of one of some kinds: a page, a script, figures."""
+    return Answer(text=text, content={name: {"type": "string"} for name in media_types}, headers=headers)

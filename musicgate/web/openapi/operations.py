@@ -11,7 +11,15 @@ from typing import Final
 
 from musicgate.web.openapi.admin_operations import ADMIN_OPERATIONS
 from musicgate.web.openapi.agent_operations import AGENT_OPERATIONS
-from musicgate.web.openapi.operation import Access, Answer, Operation
+from musicgate.web.openapi.operation import (
+    OF_A_BODY,
+    OF_A_CREATE,
+    VALIDATORS,
+    Access,
+    Answer,
+    Operation,
+    text_answer,
+)
 from musicgate.web.openapi.operator_operations import OPERATOR_OPERATIONS
 
 #: Stands for the path of the collection, of which there are two.
@@ -19,16 +27,11 @@ JOBS: Final = "{jobs}"
 
 
 _JSON: Final = "application/json"
-_VALIDATORS: Final = ("ETag", "Cache-Control", "Vary")
-_FILE: Final = ("Content-Disposition", "Last-Modified", "Accept-Ranges", *_VALIDATORS)
+_FILE: Final = ("Content-Disposition", "Last-Modified", "Accept-Ranges", *VALIDATORS)
 _CONDITIONS: Final = ("If-Match", "If-None-Match")
 _FILE_CONDITIONS: Final = (*_CONDITIONS, "If-Modified-Since", "If-Unmodified-Since")
 _BYTES: Final = MappingProxyType({"type": "string", "format": "binary"})
-_NOT_MODIFIED: Final = Answer(text="Nothing has changed since that entity tag.", headers=_VALIDATORS)
-#: Statuses of a request with a body.
-_OF_A_BODY: Final = (408, 413, 415)
-#: Statuses by which a create call says what a vendor answered, or why none was asked.
-_OF_A_CREATE: Final = (402, 403, 404, 409, 422, 502, 504)
+_NOT_MODIFIED: Final = Answer(text="Nothing has changed since that entity tag.", headers=VALIDATORS)
 _SONG: Final = MappingProxyType(
     {
         "model": "suno/v4.5plus",
@@ -40,7 +43,7 @@ _SONG: Final = MappingProxyType(
 
 
 def _job(text: str, *headers: str) -> Answer:
-    return Answer(text=text, content={_JSON: "MusicJob"}, headers=(*_VALIDATORS, "Retry-After", *headers))
+    return Answer(text=text, content={_JSON: "MusicJob"}, headers=(*VALIDATORS, "Retry-After", *headers))
 
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
@@ -57,7 +60,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 "The job.", "Idempotency-Replayed", "Preference-Applied", "RateLimit", "RateLimit-Policy"
             )
         },
-        errors=(*_OF_A_BODY, *_OF_A_CREATE),
+        errors=(*OF_A_BODY, *OF_A_CREATE),
         links=True,
     ),
     ("GET", JOBS): Operation(
@@ -139,7 +142,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.LINK,
         parameters=("points", "sig", "expires", *_CONDITIONS),
         answers={
-            200: Answer(text="The peaks.", content={_JSON: "Peaks"}, headers=_VALIDATORS),
+            200: Answer(text="The peaks.", content={_JSON: "Peaks"}, headers=VALIDATORS),
             304: _NOT_MODIFIED,
         },
         errors=(404, 412),
@@ -152,7 +155,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             access=Access.LINK,
             parameters=("width", "height", "theme", "sig", "expires", *_CONDITIONS),
             answers={
-                200: Answer(text="The picture.", content={media_type: schema}, headers=_VALIDATORS),
+                200: Answer(text="The picture.", content={media_type: schema}, headers=VALIDATORS),
                 304: _NOT_MODIFIED,
             },
             errors=(404, 412),
@@ -232,7 +235,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(text="The result.", content={_JSON: "WebhookTestResult"}, headers=("Cache-Control",))
         },
-        errors=_OF_A_BODY,
+        errors=OF_A_BODY,
     ),
     ("POST", "/v1/music/plan"): Operation(
         id="planMusic",
@@ -242,7 +245,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body="MusicRequest",
         example=_SONG,
         answers={200: Answer(text="The plan.", content={_JSON: "Plan"})},
-        errors=(*_OF_A_BODY, 402, 403, 404, 409, 502),
+        errors=(*OF_A_BODY, 402, 403, 404, 409, 502),
     ),
     ("GET", "/v1/music/models"): Operation(
         id="listModels",
@@ -265,7 +268,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body={},
         is_body_required=False,
         answers={200: Answer(text="It was received.", content={_JSON: "CallbackReceived"})},
-        errors=(401, *_OF_A_BODY, 404),
+        errors=(401, *OF_A_BODY, 404),
     ),
     ("GET", "/v1/schemas/{name}"): Operation(
         id="getSchema",
@@ -301,11 +304,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Description",
         summary="This document in Swagger UI",
         access=Access.PUBLIC,
-        answers={
-            200: Answer(
-                text="The page.", content={"text/html": {"type": "string"}}, headers=("Cache-Control",)
-            )
-        },
+        answers={200: text_answer("The page.", "text/html")},
     ),
     ("GET", "/docs/{file}"): Operation(
         id="getDocsFile",
@@ -314,11 +313,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.PUBLIC,
         parameters=("If-None-Match",),
         answers={
-            200: Answer(
-                text="The file.",
-                content={"text/javascript": {"type": "string"}, "text/css": {"type": "string"}},
-                headers=_VALIDATORS,
-            ),
+            200: text_answer("The file.", "text/javascript", "text/css", headers=VALIDATORS),
             304: _NOT_MODIFIED,
         },
         errors=(404,),
@@ -328,11 +323,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Description",
         summary="The console: a page to make, follow, play and compare songs",
         access=Access.PUBLIC,
-        answers={
-            200: Answer(
-                text="The page.", content={"text/html": {"type": "string"}}, headers=("Cache-Control",)
-            )
-        },
+        answers={200: text_answer("The page.", "text/html")},
     ),
     ("GET", "/console/{path}"): Operation(
         id="getConsoleFile",
@@ -341,15 +332,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.PUBLIC,
         parameters=("If-None-Match",),
         answers={
-            200: Answer(
-                text="The file.",
-                content={
-                    "text/javascript": {"type": "string"},
-                    "text/css": {"type": "string"},
-                    "image/svg+xml": {"type": "string"},
-                },
-                headers=_VALIDATORS,
-            ),
+            200: text_answer("The file.", "text/javascript", "text/css", "image/svg+xml", headers=VALIDATORS),
             304: _NOT_MODIFIED,
         },
         errors=(404,),
@@ -360,16 +343,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="Figures for Prometheus",
         text="The text of Prometheus, or OpenMetrics if `Accept` names it.",
         access=Access.METRICS,
-        answers={
-            200: Answer(
-                text="The figures.",
-                content={
-                    "text/plain": {"type": "string"},
-                    "application/openmetrics-text": {"type": "string"},
-                },
-                headers=("Cache-Control",),
-            )
-        },
+        answers={200: text_answer("The figures.", "text/plain", "application/openmetrics-text")},
         errors=(401, 404, 429),
     ),
     ("GET", "/livez"): Operation(
