@@ -93,7 +93,8 @@ async def until(holds: Callable[[], bool]) -> None:
 async def until_delivered(rig: Rig, job: Job) -> None:
     """Let the courier store that it sent the message about a job: it is cancelled when its block ends."""
     async with asyncio.timeout(5):
-        while (await message_about(rig, job)).status is not DeliveryStatus.DELIVERED:
+        delivered = DeliveryStatus.DELIVERED
+        while (await message_about(rig, job)).status is not delivered:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0)
 
 
