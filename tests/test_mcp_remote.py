@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,17 @@ import pytest
 
 from musicgate.client import AgentClient, agent, calls, retries
 from musicgate.mcp import ApiError, RemoteMusic
+from musicgate.views import read_job
 from tests.bad_server import running
 from tests.free_port import free_port
 from tests.loopback_tls import server_tls
+from tests.loopback_vendors import Vendor, answer, serving, then_silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from tests.loopback_vendors import Script
 
 KEY = "key-not-real"
 LINK = "http://127.0.0.1/song?t=1"
@@ -30,6 +35,7 @@ JOB = {
 OPEN = {**JOB, "status": "in_progress", "output": []}
 ENVELOPE = {"error": "gateway_error", "generation_id": "G-1", "request_id": "G-1", "status_code": 503}
 MP3 = {"Content-Type": "audio/mpeg"}
+AUDIO = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n"
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +93,7 @@ async def test_a_wrong_url_a_wrong_key_and_a_wrong_certificate_are_told_apart(tm
     for item, variable in zip(shown, ("URL", "CA_FILE", "API_KEY", "URL"), strict=True):
         assert f"(MUSICGATE_{variable})" in item["description"]
     assert "not ***" in shown[2]["description"]
+    assert shown[2]["request_id"] == "G-1"
 
 
 async def test_a_create_call_whose_answer_is_lost_is_repeated_with_its_key() -> None:
@@ -125,6 +132,29 @@ async def test_audio_that_is_too_large_is_not_read_and_has_its_size_and_link() -
     assert [query for query in server.queries if query] == [{"format": "wav"}]
 
 
+async def test_a_link_of_the_vendor_has_no_other_format() -> None:
+    at_the_vendor = {**JOB, "output": [{"index": 0, "audio_url": LINK}]}
+    async with running(at_the_vendor, (200, b"abc", MP3)) as server, music(server.url) as api:
+        assert (await api.audio("music_1", 0, "wav", max_bytes=3)).uri == LINK
+
+
+@pytest.mark.parametrize(
+    ("script", "size_bytes"),
+    [
+        (then_silence(AUDIO + b"Content-Length: 1000000\r\n\r\n"), 1_000_000),
+        (answer(AUDIO + b"Connection: close\r\n\r\nabc"), None),
+    ],
+)
+async def test_audio_is_read_up_to_the_limit_whether_or_not_its_size_is_known(
+    script: Script, size_bytes: int | None
+) -> None:
+    async with serving() as start:
+        port = await start(Vendor(port=0, script=script).serve)
+        async with AgentClient(f"http://127.0.0.1:{port}") as client, asyncio.timeout(20):
+            found = await client.sized_audio(read_job(JOB), 0, wanted=None, max_bytes=2)
+    assert (found.size_bytes, found.content) == (size_bytes, None)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -139,9 +169,9 @@ async def test_a_file_is_there_when_it_is_whole_or_its_folder_is_named(tmp_path:
             await api.save("music_1", 0, None, folder / "song.mp3")
 
 
-@pytest.mark.parametrize("answer", [{"object": "plan"}, {"candidates": ["a"]}, JOB])
-async def test_what_is_no_plan_and_no_page_is_no_musicgate(answer: object) -> None:
-    async with running(answer) as server, music(server.url) as api:
+@pytest.mark.parametrize("shown", [{"object": "plan"}, {"candidates": ["a"]}, JOB])
+async def test_what_is_no_plan_and_no_page_is_no_musicgate(shown: object) -> None:
+    async with running(shown) as server, music(server.url) as api:
         for call in (api.plan({"model": "m"}), api.jobs((), None, 10, None), api.models()):
             with pytest.raises(ApiError, match="JSON that is not a list; look at url"):
                 await call

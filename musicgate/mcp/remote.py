@@ -106,7 +106,9 @@ def _envelope(error: MusicgateError) -> dict[str, Any]:
 
 def _shown(job: RemoteJob) -> dict[str, Any]:
     """The job as the server shows it."""
-    return {"updated_at": job.answer["created_at"], **job.answer}
+    answer = dict(job.answer)
+    answer.setdefault("updated_at", answer["created_at"])
+    return answer
 
 
 def _link(job: Mapping[str, Any], index: int, wanted: str | None) -> str | None:

@@ -388,3 +388,19 @@ async def test_a_desktop_client_makes_a_song_and_vanishes_while_it_makes_another
             done = await gateway.wait(found[0]["id"], TIMEOUT_S)
             assert done.state == "completed"
         assert len(desktop.vendor.books.creates) == 2
+
+
+async def test_a_desktop_client_uses_a_running_server(server: RunningServer, tmp_path: Path) -> None:
+    arguments = ["-m", "musicgate", "mcp", "--url", server.url, "--output", str(tmp_path)]
+    environ = {**os.environ, "MUSICGATE_API_KEY": ACCOUNT_KEY}
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=environ)
+    async with Client(command) as client:
+        made = await client.call_tool("make_music", make("through-a-server"))
+        job_id = made.structured_content["id"]
+        done = await client.call_tool("wait_for_music", {"job_id": job_id})
+        assert done.structured_content["status"] == "completed"
+        fetched = await client.call_tool("fetch_music", {"job_id": job_id})
+        assert fetched.structured_content["url"] == (tmp_path / f"{job_id}-0.mp3").as_uri()
+    job = await server.gateway.get(job_id)
+    assert job is not None
+    assert job.key_id == "file:test"
