@@ -113,7 +113,7 @@ async def test_a_create_call_without_any_answer_says_that_the_job_may_exist() ->
 
 
 async def test_a_job_is_polled_where_the_server_does_not_hold_its_answer() -> None:
-    too_many = (503, {**ENVELOPE, "reason": "waiting_requests"}, {})
+    too_many: object = (503, {**ENVELOPE, "reason": "waiting_requests"}, {})
     async with running(too_many, OPEN, OPEN, JOB, JOB) as server, music(server.url) as api:
         assert (await api.job("music_1", 5.0))["status"] == "in_progress"
         assert (await api.job("music_1", 5.0))["status"] == "completed"
