@@ -77,7 +77,7 @@ async def _serve(
         with suppress(NotImplementedError):  # Windows: the process ends at once
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
-        api = await (_remote(stack, url, key) if url else _local(stack, config, in_sandbox=in_sandbox))
+        api = await _remote(stack, url, key) if url else await _local(stack, config, in_sandbox=in_sandbox)
         serving = asyncio.create_task(sdk.serve_stdio(api, folder))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
 """`AgentClient`: what the tools of agents need of a server beside `AsyncClient`.
 
 They hand on what the server answers. So a refusal of a vendor is an error here, with the envelope of the
-server in ``answer``, and no method waits for longer than it is told.
+server in ``answer``, and a wait ends with the job as it is.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class AgentClient(AsyncClient):
     async def held(self, job_id: str, wait_s: float) -> RemoteJob:
         """A job once it is final, or as it is after ``wait_s`` at the latest.
 
-        Where the server does not hold its answer, it may be as it is earlier, and not before a pause.
+        Where the server does not hold its answer, the job is read again after a pause of one second.
 
         Raises:
             JobNotFoundError: the account has no such job.
