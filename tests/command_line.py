@@ -1,4 +1,7 @@
-"""Runs the command line in this process: an interpreter of its own needs half a second of CPU to start."""
+"""Runs the command line in this process.
+
+An interpreter of its own needs half a second of CPU before a command begins.
+"""
 
 from __future__ import annotations
 
