@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job, NativeTrack
     from musicgate.plugin import HttpResponse
     from musicgate.text import Masker
-    from musicgate.tracing import Tracing
+    from musicgate.tracing import Attributes, Tracing
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -52,6 +52,8 @@ _MAX_FURTHER_CALLS = 3
 _MARGIN_S = 5.0
 #: Bound once: on Python 3.11 a member by the name of its class is a slow look-up.
 _CREATE: Final = Step.CREATE
+#: Spans of calls, as a trace shows them.
+_SPAN_NAMES: Final = {step: f"vendor {step.value}" for step in Step}
 #: Outcomes of calls, as they are counted.
 _NO_ANSWER: Final = "no_answer"
 
@@ -109,7 +111,7 @@ def repeat_poll(
     """
     exchange = Exchange()
     work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, request, exchange)
-    if context.tracing is not None:
+    if context.tracing is not None and trace:
         work = _spanned(context.tracing, installed, Step.POLL, job_id, trace, work)
     return _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
@@ -229,11 +231,9 @@ def _sent(
         work = _traced(context, installed, step, complete, job, exchange)
     else:
         work = _send(context, installed, step, complete, exchange)
-    return (
-        work
-        if context.tracing is None
-        else _spanned(context.tracing, installed, step, job.id, job.trace, work)
-    )
+    if context.tracing is None or not job.trace:
+        return work
+    return _spanned(context.tracing, installed, step, job.id, job.trace, work)
 
 
 async def _spanned(
@@ -244,14 +244,17 @@ async def _spanned(
     trace: str,
     work: Awaitable[HttpResponse],
 ) -> HttpResponse:
-    """Send a request in a span of the job's trace. The vendor is not told of it."""
-    if not trace:
-        return await work
-    attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
-    with tracing.span(f"vendor {step.value}", attributes, parent=trace, kind="CLIENT") as span:
+    """Send a request, and record it in the job's trace. The vendor is not told of it."""
+    attributes: Attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
+    start_ns = time.time_ns()
+    try:
         response = await work
-        span.set_attribute("http.response.status_code", response.status)
-        return response
+    except BaseException as raised:
+        tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns, error=raised)
+        raise
+    attributes["http.response.status_code"] = response.status
+    tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns)
+    return response
 
 
 async def _traced(

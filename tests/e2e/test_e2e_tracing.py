@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 from musicgate.model import Secret
 from musicgate.settings import Account
@@ -70,6 +71,17 @@ async def test_one_trace_from_the_caller_to_the_webhook(
     assert create.context is not None
     for name in ("vendor create", "vendor poll", "settle", "webhook"):
         assert {span.parent.span_id for span in found[name] if span.parent} == {create.context.span_id}
+    (attempt,) = found["vendor create"]
+    assert attempt.kind is SpanKind.CLIENT
+    assert attempt.attributes == {
+        "musicgate.job": reply.body["id"],
+        "musicgate.plugin": "suno_kie",
+        "http.response.status_code": 200,
+    }
+    assert create.start_time is not None
+    assert attempt.start_time is not None
+    assert attempt.end_time is not None
+    assert create.start_time <= attempt.start_time < attempt.end_time
     settles = {span.context.span_id for span in found["settle"] if span.context}
     assert {span.parent.span_id for span in found["download"] if span.parent} <= settles
     texts = " ".join(span.to_json() for spans in found.values() for span in spans)
