@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.quiet_polls import QuietPoll
     from musicgate.hosting import InstalledProvider
     from musicgate.model import Job, NativeTrack
     from musicgate.plugin import HttpResponse
@@ -97,22 +98,18 @@ def call_vendor(
     return _guarded(context, installed, step, job.id, job.callback_token, exchange, work)
 
 
-def repeat_poll(
-    context: GatewayContext,
-    installed: InstalledProvider,
-    request: HttpRequest,
-    job_id: str,
-    trace: str = "",
-) -> Awaitable[HttpResponse]:
-    """Send a poll once more, as `Exchange` has it, and return the answer unread.
+def repeat_poll(context: GatewayContext, job_id: str, last: QuietPoll) -> Awaitable[HttpResponse]:
+    """Send a poll that changed nothing once more, and return the answer unread.
+
+    A trace has no span of it if the answer is the same again: a song is polled dozens of times.
 
     Raises:
         ProviderError: and nothing else, as of `call_vendor`.
     """
-    exchange = Exchange()
-    work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, request, exchange)
-    if context.tracing is not None and trace:
-        work = _spanned(context.tracing, installed, Step.POLL, job_id, trace, work)
+    exchange, installed = Exchange(), last.installed
+    work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, last.request, exchange)
+    if context.tracing is not None and last.trace:
+        work = _spanned(context.tracing, installed, Step.POLL, job_id, last.trace, work, last)
     return _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
 
@@ -243,17 +240,25 @@ async def _spanned(
     job_id: str,
     trace: str,
     work: Awaitable[HttpResponse],
+    last: QuietPoll | None = None,
 ) -> HttpResponse:
-    """Send a request, and record it in the job's trace. The vendor is not told of it."""
+    """Send a request, and record it in the job's trace. The vendor is not told of it.
+
+    Args:
+        last: the poll that the request repeats.
+    """
     attributes: Attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
+    if last is not None:
+        attributes["musicgate.repeated_polls"] = last.repeat_count
     start_ns = time.time_ns()
     try:
         response = await work
     except BaseException as raised:
         tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns, error=raised)
         raise
-    attributes["http.response.status_code"] = response.status
-    tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns)
+    if last is None or not last.has_answer(response):
+        attributes["http.response.status_code"] = response.status
+        tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns)
     return response
 
 
