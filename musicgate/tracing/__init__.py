@@ -69,7 +69,7 @@ class Tracing:
         """
         context = None
         if parent is not None:
-            context = self._extract({"traceparent": parent}, self._nothing) if parent else self._nothing
+            context = self._extract({"traceparent": parent}) if parent else self._nothing
         return _Block(self, self._start_span(name, context, self._kinds[kind], attributes))
 
     def record(
@@ -88,7 +88,7 @@ class Tracing:
             start_ns: when it began, as of `time.time_ns`.
             error: what ended it.
         """
-        # What we wrote ourselves needs no search for what may be wrong with it: 3 us of 14.
+        # By position, since `current` wrote it: the propagator's search takes more than twice as long.
         trace_id, span_id, flags = int(parent[3:35], 16), int(parent[36:52], 16), int(parent[53:55], 16)
         caller = self._span_context(trace_id, span_id, is_remote=True, trace_flags=self._flags(flags))
         context = self._with_span(self._remote_span(caller), self._nothing)
