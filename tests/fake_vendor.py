@@ -492,11 +492,12 @@ def context_of(
     numbers, providers = count(1), installed_providers(settings, host)
     health = compose.breakers(settings, providers)
     ledger, accounts = ledger_of(store, clock), AccountBook(settings)
+    shares = shares or LocalShares()
     return GatewayContext(
         settings=settings,
         host=host,
         providers=providers,
-        create_queues=compose.create_queues(settings, providers, clock, ledger),
+        create_queues=compose.create_queues(settings, providers, clock, shares, ledger),
         health=health,
         planner=_planner(settings, providers, health),
         clock=clock,
@@ -513,9 +514,9 @@ def context_of(
         quota=compose.account_quota(settings, providers, ledger, accounts),
         accounts=accounts,
         ledger=ledger,
-        new_id=lambda prefix: f"{prefix}{'' if shares is None else shares.replica}{next(numbers):04}",
+        new_id=lambda prefix: f"{prefix}{shares.replica}{next(numbers):04}",
         new_token=lambda: "token-not-real",
-        shares=shares or LocalShares(),
+        shares=shares,
         news=news or NoNews(),
     )
 

@@ -30,7 +30,7 @@ async def run(url: str, replica: str, heartbeat_s: float) -> None:
 
     await shares.start(taken, lambda found: tell(lost=sorted(found)))
     while not ending.is_set():
-        tell(held=sorted(shares.held))
+        tell(held=sorted(shares.held), seen=shares.is_seen)
         await asyncio.sleep(0.05)
     await shares.close()
     tell(closed=True)

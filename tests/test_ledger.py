@@ -416,6 +416,7 @@ async def test_no_window_of_a_vendor_is_exceeded_by_three_replicas(
             replica.ledger,
             plugin="p",
             replica=name,
+            is_seen=lambda: True,
             fresh_s=5,
             parallel=parallel,
             window=window,
@@ -556,12 +557,73 @@ async def test_calls_of_a_dead_replica_count_as_ended_when_their_places_are_need
     assert await slot_of(three[0].ledger, wants(**limit))
 
 
+async def test_what_ends_the_calls_of_a_dead_replica_is_told_at_once_or_not_at_all(
+    url: str, three: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replica_of(url, "dead") as dead:
+        assert await slot_of(dead.ledger, wants(parallel=1))
+    # By the time that it can be told, that replica may have gone on, and call.
+    monkeypatch.setattr(postgres_ledger, "_DEAD_S", 0.0)
+    assert await slot_of(three[0].ledger, wants(parallel=1)) is None
+    await all_told(three)
+    assert await slot_of(three[0].ledger, wants(parallel=1)) is None
+    await all_told(three)
+    monkeypatch.setattr(postgres_ledger, "_DEAD_S", 9.0)
+    assert await slot_of(three[0].ledger, wants(parallel=1)) is None
+    await all_told(three)
+    assert await slot_of(three[0].ledger, wants(parallel=1))
+
+
+async def test_a_replica_that_the_others_do_not_see_takes_and_confirms_no_slot(three: list[Replica]) -> None:
+    seen, clock = [False], HandClock()
+    queue = SharedCreateQueue(
+        clock,
+        three[0].ledger,
+        plugin="p",
+        replica="a",
+        is_seen=lambda: seen[-1],
+        fresh_s=5,
+        parallel=2,
+    )
+    assert queue.wanted() is None
+    waiting = asyncio.create_task(queue.slot())
+    await asyncio.sleep(0.05)
+    assert (waiting.done(), queue.running) == (False, 0)
+    seen.append(True)
+    assert queue.wanted() is None  # another one waits
+    while not waiting.done():
+        clock.pass_s(0.1)
+        await asyncio.sleep(0.01)
+    slot = waiting.result()
+    assert queue.wanted() is not None
+    clock.pass_s(6)
+    seen.append(False)
+    confirming = asyncio.create_task(slot.confirm())
+    await asyncio.sleep(0.05)
+    assert not confirming.done()
+    seen.append(True)
+    while not confirming.done():
+        clock.pass_s(0.1)
+        await asyncio.sleep(0.01)
+    assert slot.is_fresh
+    slot.release()
+    await all_told(three)
+
+
 async def test_a_slot_is_confirmed_before_the_call_where_its_replica_was_stalled(
     url: str, three: list[Replica]
 ) -> None:
     clock = HandClock()
     queue, other = (
-        SharedCreateQueue(clock, replica.ledger, plugin="p", replica=name, fresh_s=5, parallel=1)
+        SharedCreateQueue(
+            clock,
+            replica.ledger,
+            plugin="p",
+            replica=name,
+            is_seen=lambda: True,
+            fresh_s=5,
+            parallel=1,
+        )
         for name, replica in zip("ab", three, strict=False)
     )
     slot = await queue.slot()

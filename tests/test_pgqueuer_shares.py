@@ -32,7 +32,7 @@ from musicgate.engine import pgqueuer_queries, pgqueuer_run, pgqueuer_tables, pg
 from musicgate.engine.pgqueuer_queries import SETTINGS, FencedQueries
 from musicgate.engine.pgqueuer_run import Held
 from musicgate.engine.pgqueuer_shares import PgqueuerShares
-from musicgate.engine.replicas import Neighbours, Replica
+from musicgate.engine.replicas import SEEN_AGAIN_S, Neighbours, Replica, Sign
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres import PostgresJobStore
 from tests.postgres_servers import Postgres, emptied, execute
@@ -121,6 +121,11 @@ class Process:
         return set(next((line["held"] for line in reversed(self.lines) if "held" in line), ()))
 
     @property
+    def is_seen(self) -> bool:
+        """Whether the others could see it, when it said so last."""
+        return next((line["seen"] for line in reversed(self.lines) if "seen" in line), False)
+
+    @property
     def terms(self) -> list[tuple[int, int]]:
         return [(int(share), term) for line in self.lines for share, term in line.get("taken", {}).items()]
 
@@ -166,6 +171,7 @@ async def test_a_new_replica_gets_its_part_and_gives_it_back_when_it_ends(url: s
         await until(lambda: sum(map(len, a.taken)) == 64)
         async with replica(url, "b") as b:
             assert (a.shares.is_first, b.shares.is_first) == (True, False)
+            assert (a.shares.is_seen, b.shares.is_seen) == (True, True)
             await until(lambda: len(a.held) == len(b.held) == 32)
             assert a.held | b.held == ALL
             assert 0 in a.held
@@ -219,6 +225,10 @@ async def test_a_stopped_replica_holds_nothing_when_it_goes_on_and_is_told(
         # A line may have been on its way when it was stopped.
         held = [line["held"] for line in later if "held" in line][1:]
         assert held[0] == []
+        seen = [line["seen"] for line in later if "held" in line][1:]
+        assert not any(seen[: seen.index(True) if True in seen else None])
+        assert not seen[0]
+        await until(lambda: other.is_seen)
         assert {share for line in later for share in line.get("lost", ())} == theirs
         other.end(signal.SIGTERM)
         assert other.lines[-1] == {"closed": True}
@@ -462,6 +472,30 @@ def test_the_time_before_postgresql_was_started_is_no_silence_for_a_new_replica(
     seen = Neighbours().read([row("a", 500.0, 3.0)], 1000.0, 5.0)
     assert seen.silence_s("a") == 3.0
     assert seen.read([row("a", 502.0, 5.0)], 1002.0, 5.0).silence_s("a") == 5.0
+
+
+def test_a_replica_that_was_silent_is_seen_only_when_the_others_have_read_of_it() -> None:
+    sign = Sign(max_pause_s=20.0)
+    assert not sign.is_seen(1000.0)
+    sign = sign.renewed(1000.0, 1000.5)  # nothing was decided about one that is new
+    assert [sign.is_seen(at_s) for at_s in (1000.5, 1020.0, 1020.1)] == [True, True, False]
+    sign = sign.renewed(1019.0, 1020.0)
+    assert sign.is_seen(1020.0)
+    # It was begun in time; when the others could see it is unknown.
+    sign = sign.renewed(1038.0, 1040.0)
+    assert not sign.is_seen(1040.0)
+    sign = sign.renewed(1041.0, 1041.5)
+    assert [sign.is_seen(1040.0 + SEEN_AGAIN_S + late_s) for late_s in (-0.1, 0.0)] == [False, True]
+
+
+async def test_an_old_reading_says_nothing_about_the_others(url: str) -> None:
+    told = Told(url)
+    shares, worker = told.shares, told.shares._worker
+    now_s = time.monotonic()
+    worker.neighbours = Neighbours().read([row("dead", 500.0)], now_s, 5.0, now_s)
+    assert shares.silence_s("dead") == 500.0
+    worker.neighbours = Neighbours().read([row("dead", 500.0)], now_s, 5.0, now_s - 2.1)
+    assert shares.silence_s("dead") == 0.0
 
 
 class Noted:

@@ -12,7 +12,7 @@ import pytest
 from musicgate import Job, JobState, StorageError
 from musicgate.engine import NoNews, ReplicaState, ShareLostError, own_id
 from musicgate.engine.create_queue import Slot
-from musicgate.gateway import commit, measure_gateway, send
+from musicgate.gateway import accept, commit, measure_gateway, send
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import SENDER_GRACE_S, recover
 from musicgate.model import SHARES, AttemptOutcome, share_of
@@ -33,6 +33,7 @@ class HandShares:
     """Shares that a test hands out, over the terms of a store in memory."""
 
     is_first = False
+    is_seen = True
 
     def __init__(self, replica: str, store: MemoryJobStore, silences_s: dict[str, float]) -> None:
         self.replica = replica
@@ -265,6 +266,49 @@ async def test_a_job_that_was_lost_while_its_slot_was_confirmed_is_not_sent(
     job = await calling.a.submit()
     assert job.outcome is AttemptOutcome.UNKNOWN
     assert calling.a.transport.sent == []
+
+
+async def test_a_replica_that_the_others_do_not_see_waits_and_reads_the_job_again_before_it_sends(
+    calling: Pair,
+) -> None:
+    add, stored = calling.a.store.add, asyncio.Event()
+
+    async def stall(job: Job, *rest: Any) -> Any:
+        earlier = await add(job, *rest)
+        calling.shares(calling.a).is_seen = False
+        stored.set()
+        return earlier
+
+    calling.a.store.add = stall
+    submission = asyncio.create_task(calling.a.submit())
+    await stored.wait()
+    (job,) = await calling.a.store.open_jobs("", 9)
+    calling.silences_s["a"] = 60.0
+    await advance(calling.b.context, job.id)
+    assert not submission.done()
+    calling.shares(calling.a).is_seen = True
+    assert (await submission).outcome is AttemptOutcome.UNKNOWN
+    assert calling.a.transport.sent == []
+
+
+async def test_a_replica_that_the_others_do_not_see_takes_no_job(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "_UNSEEN_S", 0.0)
+    pair.shares(pair.a).is_seen = False
+    with pytest.raises(StorageError, match="cannot see that this one is alive") as refused:
+        async with asyncio.timeout(5):
+            await pair.a.submit()
+    assert (refused.value.http_status, refused.value.is_away) == (503, True)
+    assert await pair.a.store.open_jobs("", 9) == []
+    # Within its limit it waits.
+    monkeypatch.setattr(accept, "_UNSEEN_S", 5.0)
+    pair.a.transport.script("one", {"id": "n-1"})
+    submission = asyncio.create_task(pair.a.submit())
+    await asyncio.sleep(0.01)
+    assert await pair.a.store.open_jobs("", 9) == []
+    pair.shares(pair.a).is_seen = True
+    assert (await submission).native_id == "n-1"
 
 
 async def test_a_slot_that_is_stale_after_its_job_was_read_again_is_confirmed(

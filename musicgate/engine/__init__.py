@@ -21,6 +21,7 @@ from musicgate.engine.shares import (
     ShareLostError,
     Shares,
     own_id,
+    until_seen,
 )
 from musicgate.engine.supervisor import (
     ServiceReport,
@@ -55,4 +56,5 @@ __all__ = [
     "is_cancelled",
     "no_stray_cancellation",
     "own_id",
+    "until_seen",
 ]

@@ -17,7 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 from musicgate.engine.pgqueuer_worker import ShareWorker, prepare
-from musicgate.engine.replicas import Replica
+from musicgate.engine.replicas import READING_LASTS_S, Replica
 from musicgate.engine.shares import ReplicaState
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres_errors import ERRORS, describe
@@ -102,12 +102,13 @@ class PgqueuerShares:
         """Seconds since a replica was last seen alive, as of the last second, by the database's clock.
 
         Infinite for one that has ended. While PostgreSQL could not be reached nothing could be seen of the
-        others, so that such a time does not count. One that is not known may have started since the others
-        were read last, and makes calls already: it counts as alive until a later reading does not show it.
+        others, so that such a time does not count, and an old reading says nothing. One that is not known may
+        have started since the others were read last, and makes calls already: it counts as alive until a
+        later reading does not show it.
         """
-        if replica == self.replica:
-            return 0.0
         neighbours = self._worker.neighbours
+        if replica == self.replica or time.monotonic() - neighbours.asked_s > READING_LASTS_S:
+            return 0.0
         if replica in neighbours.silent_s:
             self._unknown_s.pop(replica, None)
             return neighbours.silence_s(replica)
@@ -115,6 +116,11 @@ class PgqueuerShares:
             self._unknown_s.clear()
         first_s = self._unknown_s.setdefault(replica, time.monotonic())
         return math.inf if neighbours.asked_s > first_s else 0.0
+
+    @property
+    def is_seen(self) -> bool:
+        """True if the others can see that this replica is alive."""
+        return self._worker.sign.is_seen(time.monotonic())
 
     def state(self) -> ReplicaState:
         """How this replica is among the others, as of the last second."""
@@ -138,12 +144,14 @@ class PgqueuerShares:
             StorageError: PostgreSQL refuses, or cannot be reached.
         """
         self._taken, self._lost = taken, lost
+        began_s = time.monotonic()
         try:
             self.is_first = await prepare(self._url, self._replica)
         except ValueError as exc:  # its message may quote the URL
             raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc
         except ERRORS as exc:
             raise StorageError(f"the engine cannot be started: {describe(exc)}") from exc
+        self._worker.sign = self._worker.sign.renewed(began_s, time.monotonic())
         _log.info("replica started: replica=%s is_first=%s", self.replica, self.is_first)
         self._engine_loop = asyncio.new_event_loop()
         self._thread = threading.Thread(

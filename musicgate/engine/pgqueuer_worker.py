@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _RESTART_S: Final = 1.0
 #: A replica that was not seen for so long gets no part of the shares.
 _LIVE_S: Final = 5.0
+#: The part of the heartbeat for which a sign of life may be missing without anything being lost.
+_PAUSE_PART: Final = 2 / 3
 #: However short the heartbeat is: the others are read once a second, and each writes as often.
 _LEAST_LIVE_S: Final = 2.5
 #: No statement of ours takes a hundredth of it.
@@ -61,6 +63,7 @@ class ShareWorker:
         """
         self.held = Held()
         self.neighbours = replicas.Neighbours()
+        self.sign = replicas.Sign(max_pause_s=heartbeat_s * _PAUSE_PART)
         self.url = url
         self.replica = replica
         self.heartbeat_s = heartbeat_s
@@ -135,7 +138,9 @@ class ShareWorker:
         """Renew our row, and look at those of the others."""
         asked_s = time.monotonic()
         rows = await fetch(replicas.RENEW, *self.replica.row(takes_shares=takes_shares))
-        self.neighbours = self.neighbours.read(rows, time.monotonic(), self.live_s, asked_s)
+        now_s = time.monotonic()
+        self.sign = self.sign.renewed(asked_s, now_s)
+        self.neighbours = self.neighbours.read(rows, now_s, self.live_s, asked_s)
 
     def _report(self, reason: str) -> None:
         """Log that it stopped, or that it goes on where there is no reason; once."""

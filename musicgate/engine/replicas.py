@@ -28,6 +28,11 @@ FORGET: Final = "DELETE FROM musicgate.replicas WHERE seen_at < clock_timestamp(
 
 #: The part of the longest time between two readings that counts of a longer one.
 _COUNTED_OF_PAUSE: Final = 0.5
+#: Only by a reading of the last seconds is another replica called dead: it may have gone on since.
+READING_LASTS_S: Final = 2.0
+#: A replica that was silent takes and calls nothing for so long after it was seen again. By then the others
+#: have read of it, and what they had decided is done: half a second for that, and another one to spare.
+SEEN_AGAIN_S: Final = READING_LASTS_S + 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +53,30 @@ class Replica:
     def row(self, *, takes_shares: bool) -> tuple[str, str, str, int, bool]:
         """Values for `RENEW`."""
         return (self.id, self.host, self.software, self.schema_version, takes_shares)
+
+
+@attrs.frozen(kw_only=True)
+class Sign:
+    """When this replica gave its last sign of life, by the steady clock.
+
+    Attributes:
+        max_pause_s: between two signs; well below the silence after which the others take it for dead.
+        given_s: when the last one was begun; never where there was none.
+        since_s: there was no longer pause since.
+    """
+
+    max_pause_s: float
+    given_s: float = -math.inf
+    since_s: float = -math.inf
+
+    def renewed(self, began_s: float, now_s: float) -> Sign:
+        """Another sign was begun then, and is seen now."""
+        has_pause = math.isfinite(self.given_s) and now_s - self.given_s > self.max_pause_s
+        return attrs.evolve(self, given_s=began_s, since_s=now_s if has_pause else self.since_s)
+
+    def is_seen(self, now_s: float) -> bool:
+        """True if no other replica takes this one for dead, whatever it has read."""
+        return now_s - self.given_s <= self.max_pause_s and now_s - self.since_s >= SEEN_AGAIN_S
 
 
 @attrs.frozen(kw_only=True)

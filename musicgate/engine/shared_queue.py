@@ -5,7 +5,8 @@ the first of those that wait here asks, when the ledger says that there will be 
 another replica must end first, it asks again after a pause.
 
 A replica that is silent for long is taken for dead, and its calls for ended. It may only have been stopped.
-So a slot that is not fresh any more is confirmed by the ledger before the call is made.
+So a slot that is not fresh any more is confirmed by the ledger before the call is made, and a replica takes
+none before the others can see that it is alive.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from musicgate.errors import GatewayClosedError, StorageError
 from musicgate.store import SlotRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from musicgate.aio import Clock
     from musicgate.model import RateWindow
     from musicgate.store import Ledger
@@ -39,6 +42,7 @@ class SharedCreateQueue(CreateQueue):
     Args:
         plugin: whose slots; the ledger's name for the provider.
         replica: the id of this one.
+        is_seen: True if the others can see that it is alive.
         fresh_s: seconds for which a slot is certainly held; well below the time after which a replica that
             is silent is taken for dead.
     """
@@ -50,6 +54,7 @@ class SharedCreateQueue(CreateQueue):
         *,
         plugin: str,
         replica: str,
+        is_seen: Callable[[], bool],
         fresh_s: float,
         parallel: int | None = None,
         window: RateWindow | None = None,
@@ -59,6 +64,7 @@ class SharedCreateQueue(CreateQueue):
         self._ledger = ledger
         self._plugin = plugin
         self._replica = replica
+        self._is_seen = is_seen
         self._fresh_s = fresh_s
         self._parallel_calls = parallel
         self._window_calls = None if window is None else window.calls
@@ -73,7 +79,7 @@ class SharedCreateQueue(CreateQueue):
 
     def wanted(self) -> SlotRequest | None:
         """What to ask the ledger for together with something else; None while others wait here."""
-        if self._closed.is_set() or self._waiting:
+        if self._closed.is_set() or self._waiting or not self._is_seen():
             return None
         return self._request()
 
@@ -108,6 +114,8 @@ class SharedCreateQueue(CreateQueue):
 
     async def _ask(self, request: SlotRequest) -> tuple[str | None, float]:
         """The id of a slot; or None and the seconds until the next question, infinite = until a call ends."""
+        if not self._is_seen():
+            return None, _FIRST_PAUSE_S
         try:
             answer = await self._ledger.ask(None, request)
         except StorageError as error:

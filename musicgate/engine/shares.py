@@ -11,9 +11,11 @@ one lives, the job's follower leaves the call alone.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from musicgate.errors import StorageError
 from musicgate.model import SHARES, share_of
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _ALL_SHARES: Final = frozenset(range(SHARES))
 #: The replica that holds it runs the courier and the sweeper.
 FIRST_SHARE: Final = 0
+#: Seconds between two looks whether this replica is seen: another thread says so.
+_LOOK_S: Final = 0.05
 #: A replica with a single share finds an id of its own among so many, but for one in a million.
 _MOST_IDS: Final = 900
 
@@ -68,6 +72,14 @@ class Shares(Protocol):
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was last seen alive; infinite for one that has ended or is not known."""
 
+    @property
+    def is_seen(self) -> bool:
+        """True if the others can see that this replica is alive.
+
+        If it is not, they may be taking over what it is to send, and its places at vendors, and it must begin
+        nothing.
+        """
+
     def state(self) -> ReplicaState | None:
         """How this replica is among the others; None where there is only one."""
 
@@ -96,6 +108,7 @@ class LocalShares:
 
     replica: Final = ""
     is_first: Final = True
+    is_seen: Final = True
 
     def __init__(self) -> None:
         self.held: Collection[int] = ()
@@ -125,6 +138,20 @@ class LocalShares:
 
     async def close(self) -> None:
         """Nothing is left."""
+
+
+async def until_seen(shares: Shares, limit_s: float = math.inf) -> None:
+    """Wait until the others can see that this replica is alive.
+
+    Raises:
+        StorageError: they could not within the limit.
+    """
+    waited_s = 0.0
+    while not shares.is_seen:
+        if waited_s >= limit_s:
+            raise StorageError("the other replicas cannot see that this one is alive", is_away=True)
+        await asyncio.sleep(_LOOK_S)
+        waited_s += _LOOK_S
 
 
 def own_id(shares: Shares, new_id: Callable[[], str]) -> str:

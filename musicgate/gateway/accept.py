@@ -6,10 +6,10 @@ The reservation and the slot of a request are released here, unless its create c
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from musicgate import jobs
-from musicgate.engine import own_id
+from musicgate.engine import own_id, until_seen
 from musicgate.errors import LimitReachedError, ProviderError
 from musicgate.gateway.candidates import (
     QUEUE_DEADLINE_S,
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from musicgate.hosting import InstalledProvider
     from musicgate.model import Job, JsonValue, MusicRequest
     from musicgate.planning import Candidate, Plan
+
+#: A replica that the others cannot see refuses after so many seconds. It is seen again a little sooner, if it
+#: has merely been stopped.
+_UNSEEN_S: Final = 5.0
 
 
 class Submission(NamedTuple):
@@ -66,7 +70,10 @@ async def accept(
         RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
         ProviderError: no provider has a key, or too many jobs wait; nothing was stored or sent.
         GatewayClosedError: the gateway closes; nothing was sent.
+        StorageError: the other replicas cannot see this one; nothing was stored or sent.
     """
+    if not context.shares.is_seen:
+        await until_seen(context.shares, _UNSEEN_S)
     account, key = submission.account, submission.idempotency
     job_id = own_id(context.shares, lambda: context.new_id("music_"))
     token, steady = context.new_token(), context.clock.steady()

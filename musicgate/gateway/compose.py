@@ -101,7 +101,7 @@ async def open_context(
             settings=settings,
             host=host,
             providers=providers,
-            create_queues=create_queues(settings, providers, clock, ledger, shares.replica),
+            create_queues=create_queues(settings, providers, clock, shares, ledger),
             health=health,
             planner=planner(settings, providers, health),
             clock=clock,
@@ -216,8 +216,8 @@ def create_queues(
     settings: Settings,
     providers: Mapping[str, InstalledProvider],
     clock: Clock,
+    shares: Shares,
     ledger: Ledger | None = None,
-    replica: str = "",
 ) -> dict[str, CreateQueue]:
     """A create queue per provider, as its plugin declares it and its operator limits it."""
     speed = settings.follow.speed
@@ -232,7 +232,8 @@ def create_queues(
                 clock,
                 ledger,
                 plugin=name,
-                replica=replica,
+                replica=shares.replica,
+                is_seen=lambda: shares.is_seen,
                 fresh_s=fresh_s,
                 parallel=parallel,
                 window=window,

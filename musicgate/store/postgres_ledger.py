@@ -31,6 +31,8 @@ _GATHER_S: Final = 0.05
 _RETRY_S: Final = (0.5, 1.0, 3.0, 10.0)
 #: How long closing tries to give back. Another replica frees slots of one that has gone without.
 _CLOSE_S: Final = 5.0
+#: A replica that seemed dead may have gone on: what ends its slots is told so soon, or not at all.
+_DEAD_S: Final = 0.5
 #: At most so many are given back in one statement.
 _LARGEST_BACK: Final = 500
 
@@ -41,7 +43,8 @@ ASK: Final = (
 GIVE_BACK: Final = "SELECT musicgate.give_back($1::jsonb)"
 SWEEP: Final = "SELECT musicgate.sweep_ledger()"
 
-#: What is given back: its kind and key, and a function that makes its entry in the statement.
+#: What is given back: its kind and key, and a function that makes its entry in the statement. It gives None
+#: where that comes too late.
 _Back = dict[tuple[str, str], Callable[[], object]]
 
 
@@ -85,6 +88,16 @@ class PostgresLedger:
 
         def entry() -> object:
             return {"id": slot_id, "ended_s_ago": time.monotonic() - ended_at if has_called else None}
+
+        self._give("slots", slot_id, entry)
+
+    def _end_dead_slot(self, slot_id: str) -> None:
+        """Give a slot of a dead replica back. It may have called until now."""
+        ended_at = time.monotonic()
+
+        def entry() -> object:
+            ended_s_ago = time.monotonic() - ended_at
+            return {"id": slot_id, "ended_s_ago": ended_s_ago} if ended_s_ago <= _DEAD_S else None
 
         self._give("slots", slot_id, entry)
 
@@ -132,10 +145,9 @@ class PostgresLedger:
         found = await self._connections.write(ASK, asked, back, self._replica)
         for *_, slots, replicas in found:
             for slot_id, replica in zip(slots or (), replicas or (), strict=True):
-                # It may have called until now.
                 if ("slots", slot_id) not in self._back and self._is_dead(replica):
                     _log.warning("slot of a dead replica ended: slot=%s replica=%s", slot_id, replica)
-                    self.end_slot(slot_id, has_called=True)
+                    self._end_dead_slot(slot_id)
         return [_answer(row) for row in found]
 
     def _undo(
@@ -191,7 +203,8 @@ class PostgresLedger:
 def _doc(back: Sequence[tuple[tuple[str, str], Callable[[], object]]]) -> str:
     parts: dict[str, list[object]] = {}
     for (kind, _), entry in back:
-        parts.setdefault(kind, []).append(entry())
+        if (told := entry()) is not None:
+            parts.setdefault(kind, []).append(told)
     return write_json(parts).decode()
 
 

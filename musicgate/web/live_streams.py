@@ -63,7 +63,8 @@ class LiveStreamRoutes:
             }
         )
         index = int(request.match_info["index"])
-        if request.method == "HEAD" and track is not None and track.stream_audio_url:
+        is_live = track is not None and track.stream_audio_url and not job.state.is_final
+        if request.method == "HEAD" and is_live:
             return response  # the vendor is not asked
         try:
             with self._streams.hold(counted_as(request, job)):
