@@ -101,8 +101,8 @@ in CPU, and single rounds of one server by 10 %):
 | 10 %: `OTEL_TRACES_SAMPLER_ARG=0.1` | + 50 us | - 11 % |
 
 Most of it is the SDK's: to make, end, batch, encode and send two such spans takes it 97 us in a loop that does nothing
-else, 74 us without a single attribute. That matters from hundreds of creates a second on. A server that comes near
-them records a part:
+else, 74 us without a single attribute. It matters from hundreds of creates a second on. A server that comes near such
+rates records a part of its creates:
 
 ```text
 export OTEL_TRACES_SAMPLER=parentbased_traceidratio OTEL_TRACES_SAMPLER_ARG=0.1
@@ -110,9 +110,9 @@ export OTEL_TRACES_SAMPLER=parentbased_traceidratio OTEL_TRACES_SAMPLER_ARG=0.1
 
 A job is recorded from its create call to its webhook, or not at all. With this sampler a caller that sends a
 `traceparent` decides for its own jobs, and the share is that of all others; `traceidratio` applies it to every trace.
-Another size of batches (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`) saves nothing: 2,048 spans instead of 512 took more CPU, 128
-as much. A collector that is away costs spans, but no create: the SDK keeps `OTEL_BSP_MAX_QUEUE_SIZE` (2,048) of them, and
-logs that it drops the others.
+Another size of batches (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`) saves nothing: 2,048 spans instead of 512 took more CPU,
+128 as much. A collector that is away costs spans, but no create: the SDK keeps `OTEL_BSP_MAX_QUEUE_SIZE` (2,048) of
+them, and logs that it drops the others.
 """
 
 
