@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job, NativeTrack
     from musicgate.plugin import HttpResponse
     from musicgate.text import Masker
-    from musicgate.tracing import Attributes, Tracing
+    from musicgate.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -247,7 +247,7 @@ async def _spanned(
     Args:
         last: the poll that the request repeats.
     """
-    attributes: Attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
+    attributes: dict[str, str | int] = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
     if last is not None:
         attributes["musicgate.repeated_polls"] = last.repeat_count
     start_ns = time.time_ns()

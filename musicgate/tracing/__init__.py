@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from musicgate.errors import MusicgateError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from contextvars import Token
     from types import TracebackType
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
-__all__ = ["Attributes", "Tracing", "find_tracing", "span_of_job"]
-
-#: What a span says beside its name and its times.
-Attributes = dict[str, str | int]
+__all__ = ["Tracing", "find_tracing", "span_of_job"]
 
 
 class Tracing:
@@ -59,7 +57,12 @@ class Tracing:
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
     def span(
-        self, name: str, attributes: Attributes | None = None, *, parent: str | None, kind: str = "INTERNAL"
+        self,
+        name: str,
+        attributes: Mapping[str, str | int] | None = None,
+        *,
+        parent: str | None,
+        kind: str = "INTERNAL",
     ) -> AbstractContextManager[Span]:
         """Make a span the current one while a block runs.
 
@@ -75,7 +78,7 @@ class Tracing:
     def record(
         self,
         name: str,
-        attributes: Attributes,
+        attributes: Mapping[str, str | int],
         *,
         parent: str,
         start_ns: int,
@@ -139,7 +142,7 @@ def span_of_job(
     tracing: Tracing | None,
     trace: str,
     name: str,
-    attributes: Attributes,
+    attributes: Mapping[str, str | int],
     *,
     parent: str | None = None,
     kind: str = "INTERNAL",
