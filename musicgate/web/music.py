@@ -99,8 +99,7 @@ class MusicRoutes:
             if self._tracing is None:
                 return await answer(request, account, preferences)
             with self._tracing.span(
-                CREATE_SCOPE,
-                {"http.request.method": "POST", "http.route": request[STATE].route or request.path},
+                f"POST {request[STATE].route or request.path}",
                 parent=request.headers.get("traceparent", ""),
                 kind="SERVER",
             ) as span:
