@@ -69,7 +69,11 @@ async def test_one_trace_from_the_caller_to_the_webhook(
     assert create.parent is not None
     assert f"{create.parent.span_id:016x}" == CALLER
     assert create.kind is SpanKind.SERVER
-    assert create.attributes == {"http.response.status_code": 200}
+    assert create.attributes == {
+        "http.request.method": "POST",
+        "http.route": "/v1/music/generate",
+        "http.response.status_code": 200,
+    }
     assert create.context is not None
     for name in ("vendor create", "vendor poll", "settle", "webhook"):
         assert {span.parent.span_id for span in found[name] if span.parent} == {create.context.span_id}
@@ -101,7 +105,11 @@ async def test_a_request_that_is_refused_is_named_by_its_route(
     assert reply.status == 400
     (span,) = exported.get_finished_spans()
     assert span.name == "POST /v1/audio/speech"
-    assert span.attributes == {"error.type": "InvalidRequestError"}
+    assert span.attributes == {
+        "http.request.method": "POST",
+        "http.route": "/v1/audio/speech",
+        "error.type": "InvalidRequestError",
+    }
     assert span.status.status_code is StatusCode.UNSET
 
 
