@@ -2,12 +2,13 @@
 
 import asyncio
 import codecs
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from musicgate.assets.audio import AudioKind, extension
 from musicgate.cli.files import find_target, write
 from musicgate.cli.request_fields import build_body
 from musicgate.emulation.tones import AudioFormat, song
-from tests.test_cli_terminal import Done
+from tests.command_line import Done
 
 #: A user id without an account.
 UNKNOWN_USER = "54321"
@@ -163,6 +164,40 @@ async def musicgate(
     return Done(process.returncode, out, err)
 
 
+#: Runs each command of a JSON array in a forked process of its own: all that is slow is loaded once.
+_SCRIPT = """
+import json, os, sys
+from click.testing import CliRunner
+from musicgate.cli import PROGRAM, cli
+import musicgate.cli.local, musicgate.cli.serve  # the slowest to load
+
+for arguments in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    if child := os.fork():
+        os.waitpid(child, 0)
+        continue
+    done = CliRunner().invoke(cli, arguments, prog_name=PROGRAM)
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+    os._exit(0)
+"""
+
+
+async def each_of(
+    commands: list[list[str]], folder: Path, *, env: dict[str, str], prefix: tuple[str, ...]
+) -> AsyncIterator[tuple[list[str], Done]]:
+    """Run commands one after the other with this environment only, as another user."""
+    process = await asyncio.create_subprocess_exec(
+        *(*prefix, sys.executable, "-c", _SCRIPT, json.dumps(commands)),
+        cwd=folder,
+        env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **env},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 40)
+    for command, line in zip(commands, out.splitlines(), strict=True):
+        code, shown, err = json.loads(line)
+        yield command, Done(code, shown.encode(), err.encode())
+
+
 @pytest.fixture(scope="session")
 def as_unknown_user() -> tuple[str, ...]:
     """Command prefix that runs as a user without an account."""
@@ -207,33 +242,30 @@ NEEDS_NONE = [
 ]
 
 
-@pytest.mark.parametrize("arguments", NEEDS_FOLDER, ids=" ".join)
 async def test_a_user_without_a_home_must_set_the_data_folder(
-    shared: Path, as_unknown_user: tuple[str, ...], arguments: list[str]
+    shared: Path, as_unknown_user: tuple[str, ...]
 ) -> None:
     env = {"KIE_API_KEY": "test-key-not-real"}
-    done = await musicgate(shared, *arguments, env=env, prefix=as_unknown_user)
-    assert (done.code, b"MUSICGATE_DATA_DIR: is not set" in done.err) == (3, True)
-    assert b"internal error" not in done.err
+    async for command, done in each_of(NEEDS_FOLDER, shared, env=env, prefix=as_unknown_user):
+        assert (command, done.code, b"MUSICGATE_DATA_DIR: is not set" in done.err) == (command, 3, True)
+        assert b"internal error" not in done.err
 
 
-@pytest.mark.parametrize("arguments", NEEDS_FOLDER, ids=" ".join)
 async def test_a_home_that_cannot_be_written_names_the_same_variable(
-    shared: Path, as_unknown_user: tuple[str, ...], arguments: list[str]
+    shared: Path, as_unknown_user: tuple[str, ...]
 ) -> None:
     env = {"KIE_API_KEY": "test-key-not-real", "HOME": "/"}
-    done = await musicgate(shared, *arguments, env=env, prefix=as_unknown_user)
-    assert (done.code, b"MUSICGATE_DATA_DIR" in done.err) == (3, True)
-    assert b"Permission denied" in done.err
+    async for command, done in each_of(NEEDS_FOLDER, shared, env=env, prefix=as_unknown_user):
+        assert (command, done.code, b"MUSICGATE_DATA_DIR" in done.err) == (command, 3, True)
+        assert b"Permission denied" in done.err
 
 
-@pytest.mark.parametrize("arguments", NEEDS_NONE, ids=" ".join)
 async def test_commands_that_store_nothing_need_no_home(
-    shared: Path, as_unknown_user: tuple[str, ...], arguments: list[str]
+    shared: Path, as_unknown_user: tuple[str, ...]
 ) -> None:
     env = {"KIE_API_KEY": "test-key-not-real", "MUSICGATE_FOLLOW__SPEED": "100"}
-    done = await musicgate(shared, *arguments, env=env, prefix=as_unknown_user)
-    assert (done.code, done.out != b"") == (0, True)
+    async for command, done in each_of(NEEDS_NONE, shared, env=env, prefix=as_unknown_user):
+        assert (command, done.code, done.out != b"") == (command, 0, True), done.err
 
 
 async def test_with_a_data_folder_no_home_is_needed(shared: Path, as_unknown_user: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The command line as a process: emulated vendors behind real sockets, signals, a terminal."""
+"""The command line with emulated vendors behind real sockets, and as a process: signals, a terminal."""
 
 import asyncio
 import json
@@ -23,6 +23,7 @@ from musicgate.model import Secret
 from musicgate.plugin.emulator import Emulator, EmulatorOptions
 from musicgate.settings import Account, Settings
 from musicgate.web.serve import serve
+from tests.command_line import invoked
 
 FAST = {"MUSICGATE_FOLLOW__SPEED": "100"}
 
@@ -37,7 +38,10 @@ class Done:
 
 
 class Run:
-    """One `musicgate` process in a folder, without the environment of this machine."""
+    """One `musicgate` process in a folder, without the environment of this machine.
+
+    For what only a process has: signals, a terminal, an exit status, a main thread.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -82,7 +86,9 @@ class Run:
 
 
 async def musicgate(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
-    return await (await Run.start(folder, *arguments, env=env)).end()
+    """Run a command to its end, in this process."""
+    done = await invoked(folder, *arguments, env=env)
+    return Done(done.code, done.out.decode(), done.err.decode())
 
 
 @asynccontextmanager
@@ -131,9 +137,8 @@ def jobs_of(done: Done) -> list[tuple[str, str]]:
 
 
 async def test_generate_in_the_sandbox_needs_no_account(tmp_path: Path) -> None:
-    done = await musicgate(
-        tmp_path, "generate", "Warm jazz trio", "--sandbox", "-o", "jazz.mp3", "--seed", "7", env=FAST
-    )
+    arguments = ("generate", "Warm jazz trio", "--sandbox", "-o", "jazz.mp3", "--seed", "7")
+    done = await (await Run.start(tmp_path, *arguments, env=FAST)).end()
     assert (done.code, songs(tmp_path)) == (0, ["jazz-2.mp3", "jazz.mp3"])
     lines = done.out.splitlines()
     assert re.fullmatch(r"jazz\.mp3  0:\d\d  \d+\.\d [kM]B", lines[0])
@@ -363,7 +368,7 @@ async def test_serve_prints_its_address_and_stops_cleanly(tmp_path: Path, name: 
 async def test_serve_names_its_accounts_and_a_port_that_is_in_use(tmp_path: Path) -> None:
     async with server() as url:
         port = url.rpartition(":")[2]
-        done = await musicgate(tmp_path, "serve", "--port", port)
+        done = await (await Run.start(tmp_path, "serve", "--port", port)).end()
     assert (done.code, f"server.port: cannot listen on 127.0.0.1:{port}" in done.err) == (3, True)
     (tmp_path / "musicgate.toml").write_text('[[accounts]]\nname = "ann"\nkey = "test-key-not-real"\n')
     run = await Run.start(tmp_path, "serve", "--port", "0")

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
@@ -24,6 +23,7 @@ from musicgate.cli.terminal import LineFormatter, visible, visible_lines
 from musicgate.emulation.tones import AudioFormat, song
 from musicgate.model import MusicRequest
 from musicgate.store.sqlite import SqliteJobStore
+from tests.command_line import Done, invoked
 from tests.sample_jobs import job
 from tests.test_cli_runs import read_all
 
@@ -34,6 +34,7 @@ EMOJI = "\U0001f3b5"
 HALF = "\ud83c"
 AUDIO = song(AudioFormat(), 6.0, seed=1)
 KEY = "test-key-not-real"
+SETTINGS = {"MUSICGATE_NETWORK__ALLOW_PRIVATE_ADDRESSES": "true", "MUSICGATE_FOLLOW__SPEED": "100"}
 
 
 def assert_harmless(data: bytes, encoding: str = "utf-8") -> None:
@@ -42,15 +43,6 @@ def assert_harmless(data: bytes, encoding: str = "utf-8") -> None:
     found = re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", text)
     assert found == []
     assert "\nError: forged" not in text
-
-
-@attrs.frozen
-class Done:
-    """How a process ended."""
-
-    code: int | None
-    out: bytes
-    err: bytes
 
 
 async def musicgate_in(
@@ -64,8 +56,7 @@ async def musicgate_in(
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "MUSICGATE_DATA_DIR": str(folder / "data"),
-            "MUSICGATE_NETWORK__ALLOW_PRIVATE_ADDRESSES": "true",
-            "MUSICGATE_FOLLOW__SPEED": "100",
+            **SETTINGS,
             **(env or {}),
         },
         stdout=asyncio.subprocess.PIPE,
@@ -73,15 +64,6 @@ async def musicgate_in(
     )
     out, err_bytes = await asyncio.wait_for(process.communicate(), 40)
     return Done(process.returncode, out, err_bytes or b"")
-
-
-async def invoked(folder: Path, *arguments: str, encoding: str, env: Mapping[str, str]) -> Done:
-    """Run the command line in this process, with streams of this encoding."""
-    runner = CliRunner(charset=encoding)
-    settings = {"MUSICGATE_DATA_DIR": str(folder / "data"), "MUSICGATE_FOLLOW__SPEED": "100", **env}
-    done = await asyncio.to_thread(runner.invoke, cli, arguments, env=settings)
-    assert done.exception is None or isinstance(done.exception, SystemExit)
-    return Done(done.exit_code, done.stdout_bytes, done.stderr_bytes)
 
 
 @asynccontextmanager
@@ -131,13 +113,14 @@ def made(title: str) -> dict[str, Any]:
     return {"status": "SUCCESS", "response": {"sunoData": [track]}}
 
 
-async def locally(
-    folder: Path, record: dict[str, Any], *arguments: str, env: Mapping[str, str] | None = None
-) -> Done:
+GENERATE = ("generate", "Hello", "--only", "suno_kie", "-m", "suno/v5")
+
+
+@asynccontextmanager
+async def vendor_of(record: dict[str, Any]) -> AsyncIterator[dict[str, str]]:
+    """The environment that points at a vendor with this record."""
     async with answering(*kie(record)) as origin:
-        vendor = {"KIE_API_KEY": KEY, "KIE_BASE_URL": origin}
-        command = ("generate", "Hello", "--only", "suno_kie", "-m", "suno/v5")
-        return await musicgate_in(folder, *command, *arguments, env={**vendor, **(env or {})})
+        yield {**SETTINGS, "KIE_API_KEY": KEY, "KIE_BASE_URL": origin}
 
 
 # --- one module prints ---
@@ -210,7 +193,8 @@ async def test_tracebacks_and_log_lines_are_escaped_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("as_json", [False, True])
 async def test_a_hostile_title_of_a_vendor(tmp_path: Path, as_json: bool) -> None:
     arguments = ["--json"] if as_json else []
-    done = await locally(tmp_path, made(HOSTILE), *arguments)
+    async with vendor_of(made(HOSTILE)) as env:
+        done = await invoked(tmp_path, *GENERATE, *arguments, env=env)
     assert (done.code, (tmp_path / "song.mp3").is_file()) == (0, True)
     assert_harmless(done.out)
     assert_harmless(done.err)
@@ -221,12 +205,11 @@ async def test_a_hostile_title_of_a_vendor(tmp_path: Path, as_json: bool) -> Non
 @pytest.mark.parametrize("options", [[], ["--debug"]])
 async def test_a_hostile_refusal_of_a_vendor(tmp_path: Path, options: list[str]) -> None:
     record = {"status": "GENERATE_AUDIO_FAILED", "errorCode": 400, "errorMessage": HOSTILE}
-    async with answering(*kie(record)) as origin:
-        env = {"KIE_API_KEY": KEY, "KIE_BASE_URL": origin}
-        done = await musicgate_in(
-            tmp_path, *options, "generate", "Hello", "--only", "suno_kie", "-m", "suno/v5", env=env
-        )
-        again = await musicgate_in(tmp_path, "jobs", env=env)
+    # With --debug the interpreter prints the traceback, so that needs a process.
+    run = musicgate_in if options else invoked
+    async with vendor_of(record) as env:
+        done = await run(tmp_path, *options, *GENERATE, env=env)
+        again = await invoked(tmp_path, "jobs", env=env)
     assert (done.code, b"suno_kie failed" in done.err) == (1, True)
     assert_harmless(done.err)
     assert_harmless(again.out)
@@ -235,10 +218,10 @@ async def test_a_hostile_refusal_of_a_vendor(tmp_path: Path, options: list[str])
 async def test_a_hostile_status_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     pending = {"status": HOSTILE, "response": made(HOSTILE)["response"]}
-    async with answering(*kie(pending)) as origin:
-        env = {"KIE_API_KEY": KEY, "KIE_BASE_URL": origin, "TERM": "xterm", "COLUMNS": "200"}
+    async with vendor_of(pending) as vendor:
+        env = {**vendor, "TERM": "xterm", "COLUMNS": "200"}
         reading = asyncio.create_task(asyncio.to_thread(read_all, ours))
-        command = ("generate", "Hello", "--only", "suno_kie", "-m", "suno/v5", "--timeout", "2")
+        command = (*GENERATE, "--timeout", "2")
         run = asyncio.create_task(musicgate_in(tmp_path, *command, env=env, err=theirs))
         await asyncio.sleep(0.5)
         os.close(theirs)
@@ -255,19 +238,30 @@ async def test_a_hostile_status_on_a_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 @pytest.mark.parametrize("title", [f"song {EMOJI}", f"song {HALF}"])
 async def test_no_title_makes_a_paid_run_fail(tmp_path: Path, encoding: str, title: str) -> None:
-    env = {"PYTHONIOENCODING": encoding}
-    done = await locally(tmp_path, made(title), "--json", env=env)
+    async with vendor_of(made(title)) as env:
+        done = await invoked(tmp_path, *GENERATE, "--json", encoding=encoding, env=env)
+        plain = await invoked(tmp_path, *GENERATE, "-o", f"{EMOJI}.mp3", encoding=encoding, env=env)
     answer = json.loads(done.out.decode(encoding))
     assert (done.code, len(answer["files"])) == (0, 1)
     assert (tmp_path / "song.mp3").read_bytes() == AUDIO
     if title.endswith(EMOJI):
         assert answer["output"][0]["title"] == title
-    plain = await locally(tmp_path, made(title), "-o", f"{EMOJI}.mp3", env=env)
     assert (plain.code, (tmp_path / f"{EMOJI}.mp3").is_file()) == (0, True)
     shown = EMOJI if encoding == "utf-8" else "?"
     assert plain.out.decode(encoding).startswith(f"{shown}.mp3  0:06")
-    listed = await musicgate_in(tmp_path, "jobs", "--json", env=env)
+    listed = await invoked(tmp_path, "jobs", "--json", encoding=encoding)
     assert (listed.code, len(json.loads(listed.out.decode(encoding))["data"])) == (0, 2)
+
+
+async def test_a_process_writes_in_the_encoding_of_its_streams(tmp_path: Path) -> None:
+    async with vendor_of(made(f"song {EMOJI}")) as vendor:
+        env = {**vendor, "PYTHONIOENCODING": "ascii"}
+        plain = await musicgate_in(tmp_path, *GENERATE, "-o", f"{EMOJI}.mp3", env=env)
+    assert (plain.code, (tmp_path / f"{EMOJI}.mp3").is_file()) == (0, True)
+    assert plain.out.startswith(b"?.mp3  0:06")
+    listed = await musicgate_in(tmp_path, "jobs", "--json", env={"PYTHONIOENCODING": "ascii"})
+    (listed_job,) = json.loads(listed.out.decode("ascii"))["data"]
+    assert listed_job["output"][0]["title"] == f"song {EMOJI}"
 
 
 # --- of a server ---
@@ -318,7 +312,7 @@ async def test_a_hostile_server(
     monkeypatch.chdir(tmp_path)
     routes = (("GET", "/a.mp3", AUDIO), ("POST", "/", SERVED[served]), ("GET", "/", SERVED[served]))
     async with answering(*routes) as origin:
-        env = {"MUSICGATE_URL": origin, "MUSICGATE_API_KEY": f"{KEY}\n"}
+        env = {**SETTINGS, "MUSICGATE_URL": origin, "MUSICGATE_API_KEY": f"{KEY}\n"}
         for arguments in (
             ["generate", "Hello", "--timeout", "1"],
             ["fetch", "music_1", "--timeout", "1", "--json"],
@@ -354,17 +348,17 @@ async def test_a_hostile_server(
 async def test_a_malformed_key_or_address_is_reported_and_not_shown(
     tmp_path: Path, env: dict[str, str], code: int, message: bytes
 ) -> None:
-    done = await musicgate_in(tmp_path, "generate", "x", env={"MUSICGATE_URL": "http://127.0.0.1:1", **env})
+    done = await invoked(tmp_path, "generate", "x", env={"MUSICGATE_URL": "http://127.0.0.1:1", **env})
     assert (done.code, message in done.err) == (code, True)
     assert b"not-real" not in done.err
 
 
 async def test_an_answer_that_is_too_large_is_refused(tmp_path: Path) -> None:
     async with answering(("POST", "/", b"[" * 17_000_000)) as origin:
-        done = await musicgate_in(tmp_path, "generate", "x", "--url", origin)
+        done = await invoked(tmp_path, "generate", "x", "--url", origin)
     assert (done.code, b"an answer that is too large" in done.err) == (1, True)
     async with answering(("POST", "/", b"[" * 100_000)) as origin:
-        done = await musicgate_in(tmp_path, "generate", "x", "--url", origin)
+        done = await invoked(tmp_path, "generate", "x", "--url", origin)
     assert (done.code, b"without JSON" in done.err) == (1, True)
 
 
@@ -389,7 +383,7 @@ async def test_hostile_text_in_arguments_and_stored_jobs(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     await leave_job(tmp_path / "data")
-    env = {"KIE_API_KEY": KEY}
+    env = {**SETTINGS, "KIE_API_KEY": KEY}
     text = HOSTILE + EMOJI
     for arguments in (
         ["jobs"],

@@ -41,19 +41,30 @@ from tests.compliance.tiny_plugin import PROVIDER, SETTINGS_SCHEMA, not_applied,
 CALLBACK_CHECKS = {name_of(check) for check in CHECKS if check.__module__.endswith("checks_callbacks")}
 
 
+BY_NAME = {name_of(check): check for check in CHECKS}
+
+
 def outcomes(module: ModuleType) -> dict[str, Result]:
+    """Run every check."""
     return {result.name: result for result in run_checks(Subject.of_module(module))}
 
 
-def skipped(module: ModuleType) -> dict[str, str]:
-    return {
-        name: result.message for name, result in outcomes(module).items() if result.outcome is Outcome.SKIPPED
-    }
+def outcome(subject: ModuleType | Subject, name: str) -> Result:
+    """Run one check."""
+    found = subject if isinstance(subject, Subject) else Subject.of_module(subject)
+    return run_check(found, BY_NAME[name])
+
+
+def skipped(module: ModuleType, *names: str) -> dict[str, str]:
+    """Run these checks, or all of them; why each is skipped."""
+    results = (outcome(module, name) for name in names) if names else outcomes(module).values()
+    return {result.name: result.message for result in results if result.outcome is Outcome.SKIPPED}
 
 
 def test_callback_checks_are_skipped_for_a_vendor_without_callbacks() -> None:
-    reasons = skipped(declares(callbacks=False))
-    assert reasons.keys() >= CALLBACK_CHECKS | {"callback_url_is_sent"}
+    concerned = CALLBACK_CHECKS | {"callback_url_is_sent"}
+    reasons = skipped(declares(callbacks=False), *concerned)
+    assert reasons.keys() == concerned
     assert {reasons[name] for name in CALLBACK_CHECKS} == {"the vendor cannot call back (Provider.callbacks)"}
 
 
@@ -78,7 +89,9 @@ def test_poll_checks_are_skipped_for_a_blocking_vendor() -> None:
 
 
 def test_checks_of_absent_features_are_skipped_with_a_reason() -> None:
-    reasons = skipped(declares(settings_schema={}, options_schema={"type": "object"}))
+    names = ("every_option_counts", "nested_options_count", "emulated_failure", "recorded_cases")
+    module = declares(settings_schema={}, options_schema={"type": "object"})
+    reasons = skipped(module, "settings_schema", *names)
     assert reasons["settings_schema"] == "the plugin has no settings of its own"
     assert reasons["every_option_counts"] == "the option schema declares no options"
     assert reasons["nested_options_count"] == "no declared option is an object with declared keys"
@@ -120,7 +133,7 @@ def test_check_that_is_turned_off_is_skipped_with_its_reason() -> None:
     subject = Subject.of_module(
         tiny(emulator=None), skip_checks={"emulator_is_there": "the vendor is a person"}
     )
-    result = {one.name: one for one in run_checks(subject)}["emulator_is_there"]
+    result = outcome(subject, "emulator_is_there")
     assert (result.outcome, result.message) == (Outcome.SKIPPED, "turned off: the vendor is a person")
 
 
@@ -150,7 +163,7 @@ def test_recorded_cancel_answer_without_the_hook_is_found(tmp_path: Path) -> Non
     case = {"mark": "DOC", "source": "a page", "step": "cancel", "expect": {"mapped": "failed"}}
     (tmp_path / "stop.json").write_text(json.dumps(case))
     subject = Subject.of_module(tiny(cancel_request=None), cases=tmp_path)
-    result = {one.name: one for one in run_checks(subject)}["cancel_stops_the_song"]
+    result = outcome(subject, "cancel_stops_the_song")
     assert result.message.startswith("stop.json:1 records the step cancel, yet cancel_request returns None")
 
 
@@ -169,7 +182,7 @@ def test_offer_that_needs_another_setting_is_played_with_it() -> None:
         return tiny_plugin.translate_request(request, offer, settings, callback_url)
 
     module = tiny(provider=declares(settings_schema=schema).provider, translate_request=translate_request)
-    assert outcomes(module)["every_offer_plays"].message == ""
+    assert outcome(module, "every_offer_plays").message == ""
 
 
 def test_offer_that_needs_a_length_is_played_with_one() -> None:
@@ -178,7 +191,7 @@ def test_offer_that_needs_a_length_is_played_with_one() -> None:
             raise RequestError("validation_error", "how long?", path=("duration",))
         return tiny_plugin.translate_request(request, offer, settings, callback_url)
 
-    assert outcomes(tiny(translate_request=translate_request))["every_offer_plays"].message == ""
+    assert outcome(tiny(translate_request=translate_request), "every_offer_plays").message == ""
 
 
 def test_offer_that_the_vendor_has_ended_is_played_only_on_request() -> None:
@@ -190,7 +203,7 @@ def test_offer_that_the_vendor_has_ended_is_played_only_on_request() -> None:
     ended = {"tiny/duet": dt.date(2026, 8, 20)}
     offers = tuple(attrs.evolve(offer, ended=ended.get(offer.model)) for offer in PROVIDER.offers)
     module = tiny(provider=declares(offers=offers).provider, translate_request=translate_request)
-    result = outcomes(module)["every_offer_plays"]
+    result = outcome(module, "every_offer_plays")
     assert result.outcome is Outcome.SKIPPED
     assert "ended them: tiny/duet (2026-08-20); all others play" in result.message
     asked = Subject.of_module(module, requests=(MusicRequest(model="tiny/duet", prompt="rain"),))
@@ -267,14 +280,12 @@ def test_kit_imports_pytest_only_for_its_class() -> None:
 
 def test_distribution_of_another_name_is_found() -> None:
     subject = attrs.evolve(Subject.of_module(tiny()), distribution="musicgate-other")
-    result = {one.name: one for one in run_checks(subject)}["names_agree"]
+    result = outcome(subject, "names_agree")
     assert result.message == "the distribution is 'musicgate-other', not 'musicgate-tiny'"
 
 
 def test_empty_folder_of_cases_is_found(tmp_path: Path) -> None:
-    result = {one.name: one for one in run_checks(Subject.of_module(tiny(), cases=tmp_path))}[
-        "recorded_cases"
-    ]
+    result = outcome(Subject.of_module(tiny(), cases=tmp_path), "recorded_cases")
     assert result.message.startswith("the folder of recorded cases is empty")
 
 
@@ -287,7 +298,7 @@ def test_ability_that_is_applied_only_with_another_counts() -> None:
         native = HttpRequest.post_json(translation.request.url, body)
         return attrs.evolve(translation, request=native, warnings=(not_applied("style"),))
 
-    assert outcomes(translates(edit))["abilities_are_true"].outcome is Outcome.PASSED
+    assert outcome(translates(edit), "abilities_are_true").outcome is Outcome.PASSED
 
 
 def _backwards(job: Job, *_: object) -> Job:
@@ -335,7 +346,7 @@ def test_change_that_the_transition_table_forbids_is_caught(
 
 def test_base_url_on_loopback_needs_no_tls() -> None:
     module = declares(base_url="http://localhost:8001")
-    assert outcomes(module)["address_and_variables"].outcome is Outcome.PASSED
+    assert outcome(module, "address_and_variables").outcome is Outcome.PASSED
 
 
 def test_form_bodies_are_checked_like_json() -> None:
@@ -368,4 +379,4 @@ def test_list_of_named_words_may_lose_repetitions() -> None:
         provider=declares(options_schema=schema).provider,
         translate_request=translates(edit).translate_request,
     )
-    assert outcomes(module)["options_are_sent_as_asked"].message == ""
+    assert outcome(module, "options_are_sent_as_asked").message == ""

@@ -25,9 +25,9 @@ import pytest
 
 from musicgate import Job, JobState
 from musicgate.errors import JobNotFoundError, MusicgateError
-from musicgate.gateway import Gateway, facade
+from musicgate.gateway import Gateway, audio_files, facade
 from musicgate.hosting.discovery import PluginHost
-from musicgate.model import AttemptOutcome, JobQuery
+from musicgate.model import Asset, AttemptOutcome, JobQuery
 from musicgate.settings import FollowSettings, ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
 from tests.fake_vendor import (
@@ -72,7 +72,19 @@ class InlineWorkers:
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         self._injector.sync("workers.run")
-        return function(*args)
+        return _measure(*args) if function is audio_files.measure else function(*args)
+
+
+#: Bytes of a song -> what was measured. All vendors deliver one song, and decoding it is a fifth of a run.
+_MEASURED: dict[bytes, Asset] = {}
+
+
+def _measure(path: Path) -> Asset:
+    """Measure audio that has not been measured in another run; the header of the song needs no repair."""
+    content = path.read_bytes() if path.is_file() else b""
+    if content not in _MEASURED:
+        _MEASURED[content] = audio_files.measure(path)
+    return _MEASURED[content]
 
 
 class VirtualClock:

@@ -155,7 +155,7 @@ def _modules_of(package: str | None) -> list[ModuleType]:
         return []
     return [
         module
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()  # a finalizer may import while a list is made
         if name == package or name.startswith(f"{package}.")
     ]
 
