@@ -114,6 +114,7 @@ class MusicgateError(Exception):
         reason: token that says more than the code, or None.
         attribution: whose error it is.
         retry_after_s: seconds until the same call makes sense, where known.
+        answer: for a client: the error as the server sent it, in the published schema ``error``; else None.
     """
 
     exit_code: ClassVar[int] = 1
@@ -122,6 +123,7 @@ class MusicgateError(Exception):
     reason: str | None = None
     attribution: Attribution = CODES["gateway_error"].attribution
     retry_after_s: float | None = None
+    answer: Mapping[str, object] | None = None
 
     @property
     def description(self) -> str:

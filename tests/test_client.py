@@ -23,6 +23,7 @@ from musicgate import (
     Client,
     ConfigError,
     DebugOptions,
+    JobNotFoundError,
     JobTimeoutError,
     MusicRequest,
     RequestError,
@@ -223,6 +224,26 @@ async def test_no_wait_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(stream) as server, AsyncClient(server.url) as client:
         with pytest.raises(JobTimeoutError):
             _ = [event async for event in client.events("music_1")]
+
+
+@pytest.mark.parametrize("job_id", ["", ".", ".."])
+async def test_an_id_does_not_lead_to_another_path(job_id: str) -> None:
+    async with running(JOB) as server, AsyncClient(server.url) as client:
+        for call in (client.get(job_id), client.delete(job_id), client.audio(job_id)):
+            with pytest.raises(JobNotFoundError):
+                await call
+    assert server.requests == []
+
+
+async def test_an_error_has_the_answer_of_the_server_without_the_key() -> None:
+    said = {**ENVELOPE, "error": "not_found", "description": "not key-not-real", "more": [1]}
+    async with (
+        running((404, said, {})) as server,
+        AsyncClient(server.url, api_key="key-not-real") as client,
+    ):
+        with pytest.raises(RequestError) as caught:
+            await client.get("music_1")
+    assert caught.value.answer == {**said, "description": "not ***"}
 
 
 async def test_pages_that_lead_in_a_circle_end() -> None:

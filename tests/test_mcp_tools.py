@@ -95,19 +95,18 @@ class PlayedApi:
             ],
         }
 
-    async def audio(
-        self, job_id: str, index: int, wanted: str | None, *, max_bytes: int, sink: Path | None = None
-    ) -> Audio:
-        if sink is not None:
-            await run_to_end(sink.write_bytes, self.audio_bytes)
+    async def audio(self, job_id: str, index: int, wanted: str | None, *, max_bytes: int) -> Audio:
         size_bytes = len(self.audio_bytes)
         return Audio(
             name=f"{job_id}-{index}.mp3",
             content_type="audio/mpeg",
             size_bytes=size_bytes,
             uri=None,
-            content=self.audio_bytes if size_bytes <= max_bytes and sink is None else None,
+            content=self.audio_bytes if size_bytes <= max_bytes else None,
         )
+
+    async def save(self, job_id: str, index: int, wanted: str | None, path: Path) -> None:
+        await run_to_end(path.write_bytes, self.audio_bytes)
 
 
 class Recorder:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from musicgate.model import Job, Track
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+#: How long a server that does not answer is asked again. A tool may make two calls, and clients of agents
+#: begin to give up at about a minute.
+_RETRY_S = 20.0
 
 
 @click.command()
@@ -91,22 +94,12 @@ async def _remote(stack: AsyncExitStack, url: str, key: str | None) -> MusicApi:
     Raises:
         click.ClickException: the address or the key is malformed; neither is shown.
     """
-    from musicgate.cli import SettingsError
-    from musicgate.errors import ConfigError
+    from musicgate.cli.remote import connected
+    from musicgate.client import AgentClient
     from musicgate.mcp import RemoteMusic
-    from musicgate.settings import Hidden, WebAddress
 
-    try:
-        address = WebAddress().read(url, key="--url")
-    except ConfigError as exc:
-        raise click.UsageError(str(exc)) from None
-    if not address:
-        raise click.UsageError("--url: must be an http or https address")
-    try:
-        secret = Hidden(is_word=True).read(key, key="--key (MUSICGATE_API_KEY)")
-    except ConfigError as exc:
-        raise SettingsError(str(exc)) from None
-    return await stack.enter_async_context(RemoteMusic.at(address, secret))
+    client = await stack.enter_async_context(connected(AgentClient, url, key, _RETRY_S))
+    return RemoteMusic(client)
 
 
 async def _local(stack: AsyncExitStack, config: str | None, *, in_sandbox: bool) -> MusicApi:

@@ -2,13 +2,14 @@
 
 It knows the routes of a server and when a call may be made again, and must not know a gateway, a store or a
 vendor. Start with `async_client`; `calls` has the one place where a request is sent, `server` reads URL, key
-and certificates, `blocking` runs the same methods without asyncio, and `admin` adds the routes of
-administrators.
+and certificates, `routes` says what a call consists of, and `blocking` runs the same methods without asyncio.
+`admin` adds the routes of administrators, and `agent` what the tools of agents need.
 """
 
 from musicgate.client.admin import AdminClient
+from musicgate.client.agent import AgentClient
 from musicgate.client.async_client import AsyncClient
 from musicgate.client.blocking import Client
 from musicgate.views import RemoteJob
 
-__all__ = ["AdminClient", "AsyncClient", "Client", "RemoteJob"]
+__all__ = ["AdminClient", "AgentClient", "AsyncClient", "Client", "RemoteJob"]

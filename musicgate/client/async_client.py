@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 import time
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -13,9 +12,10 @@ from urllib.parse import quote
 
 from musicgate.aio import new_token, run_to_end
 from musicgate.client.calls import Answer, Call, Calls
-from musicgate.client.download import Download
+from musicgate.client.download import MAX_AUDIO_BYTES, Download
 from musicgate.client.event_stream import EventReader
 from musicgate.client.retries import FailedTryError
+from musicgate.client.routes import create_call, held_call, id_of, job_path, page_call
 from musicgate.client.server import find_server
 from musicgate.codec import write_request
 from musicgate.errors import (
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from musicgate.model import Delivery, Job, JobEvent, Secret
 
 _Value = TypeVar("_Value")
-_JOBS: Final = "v1/music/generate"
 #: How long a server is asked to hold the answer about an open job; proxies begin to give up at a minute.
 _HOLD_S: Final = 30
 #: Pauses between polls where the server names none.
@@ -48,9 +47,9 @@ MAX_WAIT_S: Final = 6 * 3600.0
 _STREAM_STALL_S: Final = 45.0
 _DOWNLOAD_STALL_S: Final = 60.0
 _NO_MORE_EVENTS: Final = 204
-_REFUSED: Final = 400
+#: An answer to a create call from here on is an error.
+REFUSED: Final = 400
 _NOT_FOUND: Final = 404
-_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 class AsyncClient:
@@ -130,23 +129,9 @@ class AsyncClient:
         """
         body = write_request(request) if isinstance(request, MusicRequest) else dict(request)
         key = new_token() if idempotency_key is None else idempotency_key
-        hold_s = None if wait_s is None else max(0, round(wait_s))
-        preferences = ["handling=strict"] if strict else []
-        preferences += [] if hold_s is None else [f"wait={hold_s}"]
-        headers = {"Idempotency-Key": _quoted(key)}
-        headers |= {"Prefer": ", ".join(preferences)} if preferences else {}
-        headers |= {"x-gateway-debug": "1"} if explain else {}
-        call = Call(
-            method="POST",
-            path=_JOBS,
-            headers=headers,
-            body=write_json(body),
-            idempotency_key=key,
-            makes="a job",
-            hold_s=hold_s or 0,
-        )
+        call = create_call(body, key, strict=strict, explain=explain, wait_s=wait_s)
         answer = await self._calls.send(call)
-        if answer.status >= _REFUSED:  # by the vendor; the job has failed, and its id is in the error
+        if answer.status >= REFUSED:  # by the vendor; the job has failed, and its id is in the error
             return await self.get(answer.body["music_id"])
         return self._value(read_job, answer.body, call)
 
@@ -205,13 +190,13 @@ class AsyncClient:
         """
         limit_s = MAX_WAIT_S if timeout_s is None else timeout_s
         try:
-            async with asyncio.timeout(limit_s), aclosing(self._versions(_id(job), _HOLD_S)) as versions:
+            async with asyncio.timeout(limit_s), aclosing(self._versions(id_of(job), _HOLD_S)) as versions:
                 async for found in versions:
                     if found.state.is_final:
                         return found
         except TimeoutError:
-            raise JobTimeoutError(_id(job), limit_s) from None
-        raise JobNotFoundError(_id(job))  # not reached: the versions end with a final one
+            raise JobTimeoutError(id_of(job), limit_s) from None
+        raise JobNotFoundError(id_of(job))  # not reached: the versions end with a final one
 
     async def watch(self, job: Job | str) -> AsyncGenerator[RemoteJob, None]:
         """Yield a job as it is, then after each change, until it is final. Fast changes are merged.
@@ -223,7 +208,7 @@ class AsyncClient:
         """
         ends = time.monotonic() + MAX_WAIT_S
         last: RemoteJob | None = None
-        async with aclosing(self._versions(_id(job), 0)) as versions:
+        async with aclosing(self._versions(id_of(job), 0)) as versions:
             async for found in versions:
                 if last is None or found.answer != last.answer:
                     yield found
@@ -237,7 +222,7 @@ class AsyncClient:
         Raises:
             JobNotFoundError: the account has no such job.
         """
-        return await self._job(Call(path=_path(job)))
+        return await self._job(Call(path=job_path(job)))
 
     async def list_jobs(
         self, *, states: Collection[JobState | str] = (), model: str | None = None, page_size: int = 100
@@ -249,12 +234,10 @@ class AsyncClient:
             model: only jobs that asked for this model, as the caller spelled it.
             page_size: number of jobs that are asked for at a time, 1 to 100.
         """
-        query = {"limit": str(page_size)}
-        query |= {"state": ",".join(states)} if states else {}
-        query |= {} if model is None else {"model": model}
-        seen: set[str] = set()
+        seen: set[str | None] = {None}
+        cursor = None
         while True:
-            call = Call(path=_JOBS, query=query)
+            call = page_call(states, model, page_size, cursor)
             answer = await self._calls.send(call)
             for item in self._items(answer, call):
                 yield self._value(read_job, item, call)
@@ -262,7 +245,6 @@ class AsyncClient:
             if not isinstance(cursor, str) or cursor in seen:
                 return
             seen.add(cursor)
-            query = {**query, "cursor": cursor}
 
     async def events(self, job: Job | str, *, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent], None]:
         """Yield a job's numbered events after number ``after``, then new ones, up to the one that ends it.
@@ -278,7 +260,7 @@ class AsyncClient:
         ends, retries = time.monotonic() + MAX_WAIT_S, self._calls.retries()
         while time.monotonic() < ends:
             call = Call(
-                path=f"{_path(job)}/events",
+                path=f"{job_path(job)}/events",
                 headers={"Last-Event-ID": str(after), "Accept": "text/event-stream"},
                 stall_s=_STREAM_STALL_S,
             )
@@ -303,7 +285,7 @@ class AsyncClient:
                 await retries.wait_after(failed)
             except ValueError as exc:
                 raise self._calls.stranger(call, "answers with events that do not end").error from exc
-        raise JobTimeoutError(_id(job), MAX_WAIT_S)
+        raise JobTimeoutError(id_of(job), MAX_WAIT_S)
 
     async def cancel(self, job: Job | str) -> RemoteJob:
         """Cancel a job here, and at the vendor where its plugin knows how.
@@ -313,7 +295,7 @@ class AsyncClient:
             RequestError: 409, it has ended, or its audio has been delivered.
         """
         # Cancelling again changes nothing.
-        return await self._job(Call(method="POST", path=f"{_path(job)}/cancel"))
+        return await self._job(Call(method="POST", path=f"{job_path(job)}/cancel"))
 
     async def delete(self, job: Job | str) -> None:
         """Delete a job with its history and its audio; an open one is cancelled first.
@@ -321,7 +303,7 @@ class AsyncClient:
         Raises:
             JobNotFoundError: the account has no such job.
         """
-        await self._delete(_path(job))
+        await self._delete(job_path(job))
 
     async def plan(
         self, request: MusicRequest | Mapping[str, object], *, strict: bool = False
@@ -339,7 +321,9 @@ class AsyncClient:
         body = write_request(request) if isinstance(request, MusicRequest) else dict(request)
         headers = {"Prefer": "handling=strict"} if strict else {}
         call = Call(method="POST", path="v1/music/plan", headers=headers, body=write_json(body))
-        return dict((await self._calls.send(call)).body)
+        answer = await self._calls.send(call)
+        self._items(answer, call, "candidates")
+        return dict(answer.body)
 
     async def models(self) -> list[dict[str, Any]]:
         """The public models, each with its ``offers``: providers, limits, prices and rights."""
@@ -355,7 +339,7 @@ class AsyncClient:
         Raises:
             JobNotFoundError: the account has no such job.
         """
-        call = Call(path=f"{_path(job)}/webhooks")
+        call = Call(path=f"{job_path(job)}/webhooks")
         return [self._value(read_delivery, item, call) for item in await self._list(call)]
 
     async def replay_webhook(self, job: Job | str, message_id: str) -> Delivery:
@@ -364,7 +348,7 @@ class AsyncClient:
         Raises:
             RequestError: there is no such job or message.
         """
-        path = f"{_path(job)}/webhooks/{quote(message_id, safe='')}/replay"
+        path = f"{job_path(job)}/webhooks/{quote(message_id, safe='')}/replay"
         call = Call(method="POST", path=path, repeats=False)
         return self._value(read_delivery, (await self._calls.send(call)).body, call)
 
@@ -382,7 +366,7 @@ class AsyncClient:
             RequestError: there is no such stream, or nothing in it in time.
             ServerError: it cannot be opened, or breaks off; what has come is not sent again.
         """
-        call = Call(path=f"{_path(job)}/stream/{index:d}", stall_s=_DOWNLOAD_STALL_S, follows=True)
+        call = Call(path=f"{job_path(job)}/stream/{index:d}", stall_s=_DOWNLOAD_STALL_S, follows=True)
         retries, has_begun = self._calls.retries(timeout_s), False
         while True:
             try:
@@ -469,13 +453,9 @@ class AsyncClient:
         pause_s = _FIRST_POLL_S
         while True:
             started = loop.time()
-            headers = {"Prefer": f"wait={hold_s}"} if hold_s else {}
-            call = Call(path=_path(job_id), headers=headers, hold_s=hold_s)
-            try:
-                answer = await (self._calls.try_once(call) if hold_s else self._calls.send(call))
-            except FailedTryError as failed:
-                if failed.is_lasting:
-                    raise failed.error from failed.__cause__
+            call = held_call(job_id, hold_s)
+            answer = await (self._calls.try_to_hold(call) if hold_s else self._calls.send(call))
+            if answer is None:
                 hold_s = 0
                 await asyncio.sleep(pause_s)
                 continue
@@ -488,16 +468,24 @@ class AsyncClient:
             await asyncio.sleep(pause_s if answer.retry_after_s is None else answer.retry_after_s)
             pause_s = min(_LONGEST_POLL_S, pause_s * 1.5)
 
-    def _download(self, job: Job | str, file: IO[bytes], index: int, wanted: str | None) -> Download:
+    def _download(
+        self,
+        job: Job | str,
+        file: IO[bytes],
+        index: int,
+        wanted: str | None,
+        max_bytes: int = MAX_AUDIO_BYTES,
+    ) -> Download:
         call = Call(
-            path=f"{_path(job)}/audio/{index:d}",
+            path=f"{job_path(job)}/audio/{index:d}",
             query={} if wanted is None else {"format": wanted},
             stall_s=_DOWNLOAD_STALL_S,
             follows=True,
         )
         assets = () if isinstance(job, str) else [track.asset for track in job.tracks if track.index == index]
         known = next((asset.sha256 for asset in assets if asset is not None), None)
-        return Download(self._calls, call, file, sha256=known if wanted is None else None)
+        sha256 = known if wanted is None else None
+        return Download(self._calls, call, file, sha256=sha256, max_bytes=max_bytes)
 
     async def _job(self, call: Call) -> RemoteJob:
         return self._value(read_job, (await self._calls.send(call)).body, call)
@@ -513,9 +501,9 @@ class AsyncClient:
     async def _list(self, call: Call) -> list[dict[str, Any]]:
         return self._items(await self._calls.send(call), call)
 
-    def _items(self, answer: Answer, call: Call) -> list[dict[str, Any]]:
+    def _items(self, answer: Answer, call: Call, name: str = "data") -> list[dict[str, Any]]:
         """The objects of a list."""
-        items = answer.body.get("data")
+        items = answer.body.get(name)
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise self._calls.stranger(call, "answers with JSON that is not a list").error
         return items
@@ -532,24 +520,3 @@ class AsyncClient:
             return read(body)
         except ValueError as exc:
             raise self._calls.stranger(call, f"answers with JSON that is {exc}").error from exc
-
-
-def _id(job: Job | str) -> str:
-    return job if isinstance(job, str) else job.id
-
-
-def _path(job: Job | str) -> str:
-    return f"{_JOBS}/{quote(_id(job), safe='')}"
-
-
-def _quoted(key: str) -> str:
-    """The ``Idempotency-Key`` header: a string of structured fields (RFC 9651).
-
-    Raises:
-        RequestError: a key cannot hold this.
-    """
-    if not _KEY.fullmatch(key):
-        message = "an idempotency key has 1 to 255 printable ASCII characters"
-        raise RequestError("validation_error", message, reason="invalid_idempotency_key")
-    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from musicgate.client.server import Server
+    from musicgate.errors import MusicgateError
 
 _CONNECT_S: Final = 10.0
 #: How long an answer may take beside the time that the server was asked to hold it.
@@ -123,6 +124,19 @@ class Calls:
                 return await self.try_once(call)
             except FailedTryError as failed:
                 await retries.wait_after(failed)
+
+    async def try_to_hold(self, call: Call) -> Answer | None:
+        """Make a call that asks the server to hold its answer; None = that fails, and polling may succeed.
+
+        Raises:
+            MusicgateError: the server refused it.
+        """
+        try:
+            return await self.try_once(call)
+        except FailedTryError as failed:
+            if failed.is_lasting:
+                raise failed.error from failed.__cause__
+            return None
 
     async def try_once(self, call: Call) -> Answer:
         """Make a call once.
@@ -248,9 +262,10 @@ class Calls:
         if not self.is_own(response):
             message = f"{response.url.host}, where the server redirects to, answers HTTP {status}"
             return FailedTryError(self._error(call, "link_failed", message, status=status), is_lasting=True)
-        error = read_error(status, body, retry_after_s=retry_after_s(response.headers))
+        answer = Answer(status=status, headers=response.headers, body=body)
+        error = _error_in(answer)
         if error is None:
-            return self.stranger(call, f"answers HTTP {status}, and not as a musicgate does", response)
+            return self.stranger(call, _other_error(answer), response)
         if isinstance(error, RequestError) and error.code == "unauthorised":
             error = self._wrong_key(error)
         if isinstance(error, ServerError):
@@ -266,9 +281,14 @@ class Calls:
         message = f"{self.server.name} {key}: {refused.message}; look at {look_at('api_key')}"
         error = UnauthorisedError(refused.reason or refused.code, message)
         error.http_status = refused.http_status  # 403: it works, and may not do this
+        error.answer = refused.answer
         for note in getattr(refused, "__notes__", ()):
             error.add_note(note)
         return error
+
+    def error_of(self, call: Call, answer: Answer) -> MusicgateError:
+        """The error of an answer to a create call whose job was refused."""
+        return _error_in(answer) or self.stranger(call, _other_error(answer)).error
 
     def stranger(
         self, call: Call, what: str, response: aiohttp.ClientResponse | None = None
@@ -342,6 +362,18 @@ class Calls:
 
 def _is_success(response: aiohttp.ClientResponse) -> bool:
     return 200 <= response.status < 300
+
+
+def _error_in(answer: Answer) -> MusicgateError | None:
+    """The error that an answer shows; None = it is not the envelope of one."""
+    error = read_error(answer.status, answer.body, retry_after_s=answer.retry_after_s)
+    if error is not None:
+        error.answer = answer.body
+    return error
+
+
+def _other_error(answer: Answer) -> str:
+    return f"answers HTTP {answer.status}, and not as a musicgate does"
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

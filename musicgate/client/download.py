@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from musicgate.client.calls import Call, Calls
 
 #: Larger than any track of a musicgate.
-_MAX_BYTES: Final = 1 << 30
+MAX_AUDIO_BYTES: Final = 1 << 30
 #: Size of each write to the disk, on a thread.
 _PIECE_BYTES: Final = 1 << 20
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})")
@@ -33,16 +33,33 @@ _PARTIAL: Final = 206
 
 
 class Download:
-    """One download into an open file."""
+    """One download into an open file.
 
-    def __init__(self, calls: Calls, call: Call, file: IO[bytes], *, sha256: str | None) -> None:
+    Attributes:
+        content_type: of the audio, as the server says; "" until it has answered.
+        size_bytes: of the whole, as the server says; None = it has not said.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        call: Call,
+        file: IO[bytes],
+        *,
+        sha256: str | None,
+        max_bytes: int = MAX_AUDIO_BYTES,
+    ) -> None:
         """Prepare it.
 
         Args:
             call: of the route of the audio, without a range.
             file: open for writing at its beginning.
             sha256: of the whole, where it is known; else the server's entity tag may say it.
+            max_bytes: larger audio is refused (``too_large``), before it is read if the server says its size.
         """
+        self.content_type = ""
+        self.size_bytes: int | None = None
+        self._max_bytes = max_bytes
         self._calls = calls
         self._call = call
         self._file = file
@@ -113,7 +130,8 @@ class Download:
     async def _begin_again(self, response: aiohttp.ClientResponse) -> None:
         if response.status == _PARTIAL:
             raise FailedTryError(ServerError("damaged", "the server answers with another part of the audio"))
-        if (response.content_length or 0) > _MAX_BYTES:
+        self.content_type, self.size_bytes = response.content_type, response.content_length
+        if (response.content_length or 0) > self._max_bytes:
             raise _too_large()
         self._digest, self._done_bytes = hashlib.sha256(), 0
         await run_to_end(self._file.seek, 0)
@@ -127,7 +145,7 @@ class Download:
 
     async def _write(self, piece: bytearray) -> None:
         self._done_bytes += len(piece)
-        if self._done_bytes > _MAX_BYTES:
+        if self._done_bytes > self._max_bytes:
             raise _too_large()
         self._digest.update(piece)
         await run_to_end(self._file.write, piece)

@@ -10,7 +10,7 @@ and takes half a second to import: `load_sdk` does that when it is needed.
 from musicgate.mcp.api import ApiError, Audio, Created, MusicApi
 from musicgate.mcp.loading import API_IN_SCOPE, HttpEndpoint, Sdk, load_sdk
 from musicgate.mcp.remote import RemoteMusic
-from musicgate.mcp.saving import file_name, write_pieces
+from musicgate.mcp.saving import file_name, unwritable, write_pieces
 
 __all__ = [
     "API_IN_SCOPE",
@@ -23,5 +23,6 @@ __all__ = [
     "Sdk",
     "file_name",
     "load_sdk",
+    "unwritable",
     "write_pieces",
 ]

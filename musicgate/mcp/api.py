@@ -43,7 +43,7 @@ class Audio:
 
     Attributes:
         uri: where a client gets it without a key; None = only through this server.
-        content: the bytes; None = it is larger than the caller wanted, or was written to a file.
+        content: the bytes; None = it is larger than the caller wanted.
     """
 
     name: str
@@ -80,13 +80,13 @@ class MusicApi(Protocol):
     async def models(self) -> dict[str, Any]:
         """List the models. Published schema ``model_list``."""
 
-    async def audio(
-        self, job_id: str, index: int, wanted: str | None, *, max_bytes: int, sink: Path | None = None
-    ) -> Audio:
+    async def audio(self, job_id: str, index: int, wanted: str | None, *, max_bytes: int) -> Audio:
         """Read a track's audio.
 
         Args:
             wanted: ``mp3``, ``wav``, ``ogg``, ``aac``, ``flac`` or ``original``; None = as it was asked for.
             max_bytes: larger audio is not read.
-            sink: write it to this file instead, whatever its size.
         """
+
+    async def save(self, job_id: str, index: int, wanted: str | None, path: Path) -> None:
+        """Write a track's audio to a file, whatever its size; it is there only when it is whole."""

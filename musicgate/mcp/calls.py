@@ -146,7 +146,7 @@ class Calls:
         uri = audio.uri
         if self._folder is not None:
             path = self._folder / audio.name
-            await self._api.audio(job_id, index, wanted, max_bytes=0, sink=path)
+            await self._api.save(job_id, index, wanted, path)
             uri = path.absolute().as_uri()
         answer = {
             "job_id": job_id,

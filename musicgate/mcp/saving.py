@@ -8,7 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from musicgate.aio import run_to_end
+from musicgate.aio import new_id, run_to_end
+from musicgate.mcp.api import ApiError
+from musicgate.views import render_envelope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -32,6 +34,12 @@ def file_name(job_id: str, index: int, content_type: str) -> str:
     return (
         f"{stem}-{index}{_ENDINGS.get(content_type) or mimetypes.guess_extension(content_type) or '.audio'}"
     )
+
+
+def unwritable(path: Path, error: OSError) -> ApiError:
+    """The error of a file that cannot be written, with its folder: the caller's user has chosen it."""
+    message = f"{path.parent} cannot be written: {error.strerror or type(error).__name__}"
+    return ApiError(render_envelope(new_id("G-"), "gateway_error", message).body)
 
 
 async def write_pieces(pieces: AsyncIterable[bytes], sink: Path, max_bytes: int) -> int:

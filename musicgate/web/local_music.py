@@ -14,7 +14,7 @@ from musicgate import views
 from musicgate.aio import new_id, offload
 from musicgate.errors import JobTimeoutError, MusicgateError, RequestError, StorageError
 from musicgate.gateway import IdempotencyKey, account_book, operation_of
-from musicgate.mcp import ApiError, Audio, Created, file_name, write_pieces
+from musicgate.mcp import ApiError, Audio, Created, file_name, unwritable, write_pieces
 from musicgate.model import JobQuery, JobState
 from musicgate.plugin import write_json
 from musicgate.text import LARGE_BODY_BYTES, MAX_PAGE_BYTES
@@ -141,23 +141,19 @@ class LocalMusic:
         offering = ((status.provider, status.has_key) for status in self._gateway.providers())
         return _plain(views.render_models(offering))
 
-    async def audio(
-        self, job_id: str, index: int, wanted: str | None, *, max_bytes: int, sink: Path | None = None
-    ) -> Audio:
+    async def audio(self, job_id: str, index: int, wanted: str | None, *, max_bytes: int) -> Audio:
         """As ``GET /v1/music/generate/{id}/audio/{index}``."""
         with _as_answers(self._request_id) as request_id:
             job = await self._find(job_id)
             kept = await kept_audio(self._gateway, job, index, wanted)
-            track = next(track for track in job.tracks if track.index == index)
+            track = _track(job, index)
             if kept is None:
-                return await self._at_the_vendor(job, track, sink)
+                return _at_the_vendor(job, track)
             content = None
-            if sink is not None:
-                await self._write(kept, sink)
-            elif kept.size_bytes <= max_bytes:
+            if kept.size_bytes <= max_bytes:
                 async with aclosing(self._gateway.read_audio(kept, 0, kept.size_bytes)) as pieces:
                     content = b"".join([piece async for piece in pieces])
-            if sink is not None or content is not None:  # else the caller opens the link
+                # Larger audio is downloaded by the link.
                 self._audit.downloaded(job, index, key_id=self._key_id, request_id=request_id)
             return Audio(
                 name=file_name(job.id, index, kept.content_type),
@@ -167,25 +163,24 @@ class LocalMusic:
                 content=content,
             )
 
-    async def _write(self, kept: Rendition, sink: Path) -> None:
+    async def save(self, job_id: str, index: int, wanted: str | None, path: Path) -> None:
+        """As `audio`, into a file."""
+        with _as_answers(self._request_id) as request_id:
+            job = await self._find(job_id)
+            kept = await kept_audio(self._gateway, job, index, wanted)
+            link = _track(job, index).audio_url
+            if kept is not None:
+                await self._write(kept, path)
+                self._audit.downloaded(job, index, key_id=self._key_id, request_id=request_id)
+            elif link:
+                await self._gateway.download(link, path)
+
+    async def _write(self, kept: Rendition, path: Path) -> None:
         async with aclosing(self._gateway.read_audio(kept, 0, kept.size_bytes)) as pieces:
             try:
-                await write_pieces(pieces, sink, kept.size_bytes)
+                await write_pieces(pieces, path, kept.size_bytes)
             except OSError as error:
-                raise StorageError(f"{sink.parent} cannot be written: {error.strerror or error}") from error
-
-    async def _at_the_vendor(self, job: Job, track: Track, sink: Path | None) -> Audio:
-        """Audio that is not kept here (``assets.archive``)."""
-        if sink is not None and track.audio_url:
-            await self._gateway.download(track.audio_url, sink)
-        content_type = "audio/mpeg"  # what vendors deliver by default; the link itself says more
-        return Audio(
-            name=file_name(job.id, track.index, content_type),
-            content_type=content_type,
-            size_bytes=None,
-            uri=track.audio_url,
-            content=None,
-        )
+                raise unwritable(path, error) from error
 
     def _uri(self, job: Job, track: Track, wanted: str | None) -> str | None:
         """The link in a format; a file on this machine is there in one only."""
@@ -212,6 +207,22 @@ class LocalMusic:
 
     def _render(self, job: Job) -> dict[str, Any]:
         return _plain(views.render_job(job, self._links, self._gateway.masker(job), ends=self._ends))
+
+
+def _track(job: Job, index: int) -> Track:
+    return next(track for track in job.tracks if track.index == index)
+
+
+def _at_the_vendor(job: Job, track: Track) -> Audio:
+    """Audio that is not kept here (``assets.archive``)."""
+    content_type = "audio/mpeg"  # what vendors deliver by default; the link itself says more
+    return Audio(
+        name=file_name(job.id, track.index, content_type),
+        content_type=content_type,
+        size_bytes=None,
+        uri=track.audio_url,
+        content=None,
+    )
 
 
 @contextmanager

@@ -20,10 +20,11 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import AudioContent, BlobResourceContents, ResourceLink
 
+from musicgate.client import AgentClient
 from musicgate.emulation.mount import mounted
 from musicgate.errors import ConfigError
 from musicgate.gateway import LOCAL_ACCOUNT, Gateway
-from musicgate.mcp import ApiError, RemoteMusic, remote
+from musicgate.mcp import RemoteMusic
 from musicgate.mcp.calls import Calls
 from musicgate.model import Secret
 from musicgate.plugin.emulator import EmulatorOptions
@@ -32,7 +33,6 @@ from musicgate.web import LocalMusic
 from musicgate.web import mcp as mcp_route
 from tests.e2e.mcp_clients import Tasks, http_client, send_task
 from tests.e2e.running_server import ACCOUNT_KEY, HOLD, SPEED, TIMEOUT_S, RecordingVendor, song
-from tests.free_port import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -305,8 +305,8 @@ async def test_a_server_far_away_is_used_by_its_routes(server: RunningServer, tm
     async def quiet(passed_s: float, text: str) -> None:
         pass
 
-    async with RemoteMusic.at(server.url, Secret(ACCOUNT_KEY)) as api:
-        calls = Calls(api, quiet, tmp_path)
+    async with AgentClient(server.url, api_key=ACCOUNT_KEY) as client:
+        calls = Calls(RemoteMusic(client), quiet, tmp_path)
         with server.vendor_calls("suno_kie") as seen:
             made = [await calls.call("make_music", make('far "1"')) for _ in range(2)]
         first, again = (result["structuredContent"] for result in made)
@@ -327,20 +327,9 @@ async def test_a_server_far_away_is_used_by_its_routes(server: RunningServer, tm
             assert json.loads(missing["content"][0]["text"])["error"] == "not_found"
         models = (await calls.call("list_music_models", {"provider": "suno_kie"}))["structuredContent"]
         assert "suno/v5" in [model["id"] for model in models["data"]]
-    async with RemoteMusic.at(server.url, Secret("wrong")) as api:
-        refused = await Calls(api, quiet).call("plan_music", song())
+    async with AgentClient(server.url, api_key="wrong") as client:
+        refused = await Calls(RemoteMusic(client), quiet).call("plan_music", song())
         assert json.loads(refused["content"][0]["text"])["reason"] == "key_not_found_or_revoked"
-
-
-async def test_a_server_that_does_not_answer_is_named_and_the_key_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(remote, "_PAUSES_S", (0.0,))
-    url = f"http://127.0.0.1:{free_port()}"
-    async with RemoteMusic.at(url, Secret("secret-not-real")) as api:
-        with pytest.raises(ApiError, match=f"{url} gives no answer: Connection refused") as caught:
-            await api.plan(song())
-        assert "secret" not in str(caught.value.body)
 
 
 @attrs.frozen
@@ -399,3 +388,19 @@ async def test_a_desktop_client_makes_a_song_and_vanishes_while_it_makes_another
             done = await gateway.wait(found[0]["id"], TIMEOUT_S)
             assert done.state == "completed"
         assert len(desktop.vendor.books.creates) == 2
+
+
+async def test_a_desktop_client_uses_a_running_server(server: RunningServer, tmp_path: Path) -> None:
+    arguments = ["-m", "musicgate", "mcp", "--url", server.url, "--output", str(tmp_path)]
+    environ = {**os.environ, "MUSICGATE_API_KEY": ACCOUNT_KEY}
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=environ)
+    async with Client(command) as client:
+        made = await client.call_tool("make_music", make("through-a-server"))
+        job_id = made.structured_content["id"]
+        done = await client.call_tool("wait_for_music", {"job_id": job_id})
+        assert done.structured_content["status"] == "completed"
+        fetched = await client.call_tool("fetch_music", {"job_id": job_id})
+        assert fetched.structured_content["url"] == (tmp_path / f"{job_id}-0.mp3").as_uri()
+    job = await server.gateway.get(job_id)
+    assert job is not None
+    assert job.key_id == "file:test"
