@@ -9,6 +9,10 @@ from typing import Any
 
 import attrs
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from musicgate import HttpRequest, HttpResponse, Job, JobState
 from musicgate.errors import ProviderError
@@ -17,7 +21,7 @@ from musicgate.gateway.cancel import cancel
 from musicgate.gateway.follow import advance
 from musicgate.gateway.quiet_polls import READ_AGAIN_S, QuietPolls
 from musicgate.gateway.vendor_call import Exchange, repeat_poll
-from musicgate.model import FailureClass
+from musicgate.model import Failure, FailureClass
 from musicgate.testing.memory_store import MemoryJobStore
 from tests import sample_jobs
 from tests.fake_vendor import KEY, START, FakeVendor, Rig, rig_of, unreached
@@ -90,6 +94,28 @@ async def test_poll_that_repeats_its_answer_reads_no_store_and_calls_no_hook(
     first, *others = rig.transport.sent[-4:]
     assert all(sent == first for sent in others)
     assert first.headers["Authorization"] == f"Bearer {KEY}"
+
+
+async def test_trace_shows_a_poll_that_learns_something_and_counts_those_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    async with rig_of(tmp_path / "audio", ONE, store=CountingStore()) as rig:
+        with provider.get_tracer("test").start_as_current_span("caller"):
+            job = await quiet(rig)
+        exporter.clear()
+        for _ in range(3):
+            await step(rig, job, WORKS)
+        assert exporter.get_finished_spans() == ()
+        await step(rig, job, ProviderError(Failure(reason=FailureClass.UNKNOWN_OUTCOME, message="secret")))
+        await step(rig, job, {**WORKS, "at": 1})
+    facts = {"musicgate.job": job.id, "musicgate.plugin": "one", "musicgate.repeated_polls": 3}
+    failed, learned = exporter.get_finished_spans()
+    assert (failed.name, learned.name) == ("vendor poll", "vendor poll")
+    assert failed.attributes == {**facts, "error.type": "ProviderError"}
+    assert learned.attributes == {**facts, "http.response.status_code": 200}
 
 
 async def test_pause_grows_with_the_age_of_the_job(rig: Rig) -> None:
@@ -294,7 +320,7 @@ async def repeated(rig: Rig, *answers: Any) -> ProviderError:
     assert last is not None
     rig.transport.script("one", *answers)
     with pytest.raises(ProviderError) as caught:
-        await repeat_poll(rig.context, last.installed, last.request, job.id)
+        await repeat_poll(rig.context, job.id, last)
     return caught.value
 
 

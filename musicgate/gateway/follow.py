@@ -85,13 +85,14 @@ async def _poll_again(
     """Repeat a poll that changed nothing; the job is only read if the answer is another one now."""
     retry_after_s = 0.0
     try:
-        response = await repeat_poll(context, last.installed, last.request, job_id, last.trace)
+        response = await repeat_poll(context, job_id, last)
     except ProviderError as error:
         retry_after_s = _note_failed_poll(job_id, last.installed, error)
     else:
         if not context.quiet_polls.repeats(job_id, last, response):
             exchange = Exchange(last.request, response, calls=1)
             return await _read_and_step(context, job_id, steady, launch, exchange)
+        last.repeat_count += 1
     pause_s = jobs.poll_pause_s(
         last.created_at, last.installed.provider.poll, context.clock.now(), context.speed
     )

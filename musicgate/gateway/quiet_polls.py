@@ -52,6 +52,7 @@ class QuietPoll:
         read_again_at: steady time at which the job is to be read from the store again.
         digest: of the answer.
         trace: of the job.
+        repeat_count: polls since then that were answered with the same.
     """
 
     installed: InstalledProvider
@@ -61,10 +62,15 @@ class QuietPoll:
     read_again_at: datetime
     digest: int
     trace: str
+    repeat_count: int = 0
 
     def is_usable(self, steady: datetime) -> bool:
         """True if the poll may be repeated without reading the job."""
         return steady < self.deadline_at and steady < self.read_again_at
+
+    def has_answer(self, response: HttpResponse) -> bool:
+        """True if an answer is the one that changed nothing."""
+        return _digest(response) == self.digest
 
 
 class QuietPolls:
@@ -87,7 +93,7 @@ class QuietPolls:
 
     def repeats(self, job_id: str, poll: QuietPoll, response: HttpResponse) -> bool:
         """True if the answer to a repeated poll is the one that changed nothing, of an unchanged job."""
-        return self._polls.get(job_id) is poll and _digest(response) == poll.digest
+        return self._polls.get(job_id) is poll and poll.has_answer(response)
 
     @contextmanager
     def begun(self, job_id: str) -> Iterator[object]:

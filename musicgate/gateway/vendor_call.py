@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.quiet_polls import QuietPoll
     from musicgate.hosting import InstalledProvider
     from musicgate.model import Job, NativeTrack
     from musicgate.plugin import HttpResponse
@@ -52,6 +53,8 @@ _MAX_FURTHER_CALLS = 3
 _MARGIN_S = 5.0
 #: Bound once: on Python 3.11 a member by the name of its class is a slow look-up.
 _CREATE: Final = Step.CREATE
+#: Spans of calls, as a trace shows them.
+_SPAN_NAMES: Final = {step: f"vendor {step.value}" for step in Step}
 #: Outcomes of calls, as they are counted.
 _NO_ANSWER: Final = "no_answer"
 
@@ -95,22 +98,18 @@ def call_vendor(
     return _guarded(context, installed, step, job.id, job.callback_token, exchange, work)
 
 
-def repeat_poll(
-    context: GatewayContext,
-    installed: InstalledProvider,
-    request: HttpRequest,
-    job_id: str,
-    trace: str = "",
-) -> Awaitable[HttpResponse]:
-    """Send a poll once more, as `Exchange` has it, and return the answer unread.
+def repeat_poll(context: GatewayContext, job_id: str, last: QuietPoll) -> Awaitable[HttpResponse]:
+    """Send a poll that changed nothing once more, and return the answer unread.
+
+    A trace has no span of it if the answer is the same again: a song is polled dozens of times.
 
     Raises:
         ProviderError: and nothing else, as of `call_vendor`.
     """
-    exchange = Exchange()
-    work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, request, exchange)
-    if context.tracing is not None:
-        work = _spanned(context.tracing, installed, Step.POLL, job_id, trace, work)
+    exchange, installed = Exchange(), last.installed
+    work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, last.request, exchange)
+    if context.tracing is not None and last.trace:
+        work = _spanned(context.tracing, installed, Step.POLL, job_id, last.trace, work, last)
     return _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
 
@@ -229,11 +228,9 @@ def _sent(
         work = _traced(context, installed, step, complete, job, exchange)
     else:
         work = _send(context, installed, step, complete, exchange)
-    return (
-        work
-        if context.tracing is None
-        else _spanned(context.tracing, installed, step, job.id, job.trace, work)
-    )
+    if context.tracing is None or not job.trace:
+        return work
+    return _spanned(context.tracing, installed, step, job.id, job.trace, work)
 
 
 async def _spanned(
@@ -243,15 +240,26 @@ async def _spanned(
     job_id: str,
     trace: str,
     work: Awaitable[HttpResponse],
+    last: QuietPoll | None = None,
 ) -> HttpResponse:
-    """Send a request in a span of the job's trace. The vendor is not told of it."""
-    if not trace:
-        return await work
-    attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
-    with tracing.span(f"vendor {step.value}", attributes, parent=trace, kind="CLIENT") as span:
+    """Send a request, and record it in the job's trace. The vendor is not told of it.
+
+    Args:
+        last: the poll that the request repeats.
+    """
+    attributes: dict[str, str | int] = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
+    if last is not None:
+        attributes["musicgate.repeated_polls"] = last.repeat_count
+    start_ns = time.time_ns()
+    try:
         response = await work
-        span.set_attribute("http.response.status_code", response.status)
-        return response
+    except BaseException as raised:
+        tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns, error=raised)
+        raise
+    if last is None or not last.has_answer(response):
+        attributes["http.response.status_code"] = response.status
+        tracing.record(_SPAN_NAMES[step], attributes, parent=trace, start_ns=start_ns)
+    return response
 
 
 async def _traced(

@@ -102,9 +102,10 @@ class MusicRoutes:
             self._jobs.count_wait(request, account, wait_s)
             if self._tracing is None:
                 return await answer(request, account, preferences)
+            route = request[STATE].route or request.path
             with self._tracing.span(
-                CREATE_SCOPE,
-                {"http.request.method": "POST", "http.route": request[STATE].route or request.path},
+                f"POST {route}",
+                {"http.request.method": "POST", "http.route": route},
                 parent=request.headers.get("traceparent", ""),
                 kind="SERVER",
             ) as span:
