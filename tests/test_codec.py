@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from musicgate.codec import (
     doc_bytes,
     dump_event,
+    dump_events,
     dump_job,
     load_event,
     load_job,
@@ -327,6 +328,37 @@ FULL_JOB = attrs.evolve(
         ),
     ),
 )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"plugin": "suno_kie", "outcome": AttemptOutcome.SENT, "native_id": None},
+        {"title": "\ud83d", "index": 1 << 70},
+        {"fraction": float("nan")},
+        {},
+    ],
+)
+def test_events_of_one_write_are_the_lines_that_each_makes_alone(data: dict[str, Any]) -> None:
+    created = JobEvent(kind=EventKind.CREATED, at=datetime(2026, 11, 1, tzinfo=UTC), data={"model": "x\ny"})
+    other = attrs.evolve(created, kind=EventKind.ATTEMPT, data=data)
+    assert dump_events([created, other]) == f"{dump_event(created)}\n{dump_event(other)}\n"
+
+
+def test_job_is_written_with_its_own_request_each_time() -> None:
+    requests = [MusicRequest(model="suno/v5", prompt=f"song {number}") for number in range(3)]
+    jobs = [attrs.evolve(SMALL_JOB, request=request) for request in requests]
+    changed = [attrs.evolve(job, native_status="TEXT_SUCCESS") for job in jobs]
+    texts = [dump_job(job) for job in (*jobs, *reversed(changed), *jobs)]
+    assert [load_job(text).request.prompt for text in texts] == [
+        f"song {number}" for number in (0, 1, 2, 2, 1, 0, 0, 1, 2)
+    ]
+
+
+def test_request_that_takes_the_place_of_another_in_memory_is_written_itself() -> None:
+    for number in range(2_000):
+        text = dump_job(attrs.evolve(SMALL_JOB, request=MusicRequest(model="suno/v5", prompt=str(number))))
+        assert load_job(text).request.prompt == str(number)
 
 
 def test_a_whole_job_is_one_line_of_known_json() -> None:

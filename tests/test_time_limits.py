@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import time
+import weakref
 
 import pytest
 
@@ -27,6 +28,23 @@ async def test_block_that_lasts_too_long_is_a_time_out_and_its_task_goes_on() ->
     assert task is not None
     assert task.cancelling() == 0
     await asyncio.sleep(0)
+
+
+async def test_limit_that_was_left_keeps_no_task_in_memory() -> None:
+    limits, left = TimeLimits(), []
+
+    async def work() -> None:
+        with limits.of(5.0) as limit:
+            limit.start()
+        left.append(limit)
+
+    task = asyncio.create_task(work())
+    found = weakref.ref(task)
+    await task
+    del task
+    await asyncio.sleep(0)
+    assert left
+    assert found() is None
 
 
 async def test_each_of_many_limits_ends_in_its_own_time() -> None:

@@ -106,6 +106,9 @@ class TimeLimit:
         """
         self._group.running.pop(self, None)
         is_ours = self._is_over and self._task.uncancel() <= self._cancelling
+        # The task's context may lead to this limit (see `musicgate.http.connector`). In a cycle, only the
+        # collector would free them: the task of each create call was in one.
+        del self._task
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error
 

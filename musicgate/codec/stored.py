@@ -29,6 +29,7 @@ from musicgate.model import (
     JobEvent,
     JobState,
     JsonObject,
+    MusicRequest,
     WarningCode,
 )
 from musicgate.text import (
@@ -41,6 +42,30 @@ from musicgate.text import (
 )
 
 _T = TypeVar("_T")
+_write_request: Final[Callable[[MusicRequest], object]] = CONVERTER.get_unstructure_hook(MusicRequest)
+#: Requests that were written once, by `id`, and as they were written. They are kept, since only then no other
+#: object has that `id`.
+_written_requests: dict[int, tuple[MusicRequest, object]] = {}
+#: Requests are forgotten beyond so many: not every job is written a second time soon.
+_MAX_WRITTEN: Final = 512
+
+
+def _write_request_once(request: MusicRequest) -> object:
+    """Write a request, or take it as it was written: each create writes its job twice within moments.
+
+    Later writes of a job are far between, so nothing is kept after the second.
+    """
+    known = _written_requests.pop(id(request), None)
+    if known is not None:
+        return known[1]
+    if len(_written_requests) >= _MAX_WRITTEN:
+        _written_requests.clear()
+    written = _write_request(request)
+    _written_requests[id(request)] = request, written
+    return written
+
+
+CONVERTER.register_unstructure_hook(MusicRequest, _write_request_once)
 #: The writers of the two that each create writes five times, without cattrs' look-up of their classes.
 _write_job: Final[Callable[[Job], object]] = CONVERTER.get_unstructure_hook(Job)
 _write_event: Final[Callable[[JobEvent], object]] = CONVERTER.get_unstructure_hook(JobEvent)
@@ -76,7 +101,19 @@ def dump_event(event: JobEvent) -> str:
 
 def dump_events(events: Iterable[JobEvent]) -> str:
     """Write events as JSON, each with a line break behind it: JSON escapes those inside."""
-    return "".join([_dump(_write_event(event), event.data.values()) + "\n" for event in events])
+    written = list(events)
+    for event in written:
+        if not _NO_NAN.issuperset(map(type, event.data.values())):
+            break
+    else:
+        # As nearly always: nothing in them can be NaN. One text is made of all of them.
+        try:
+            return b"".join(
+                [orjson.dumps(_write_event(event), _plain, orjson.OPT_APPEND_NEWLINE) for event in written]
+            ).decode()
+        except TypeError:
+            pass  # of orjson, for one of the other reasons above
+    return "".join([dump_event(event) + "\n" for event in written])
 
 
 def load_event(text: str) -> JobEvent:
@@ -109,14 +146,14 @@ def _dump(plain: object, values: Iterable[object] | None = None) -> str:
         values: of all that is inside, those that may be null, NaN or Infinity; None = anything may.
     """
     try:
-        doc = orjson.dumps(plain, default=_plain)
+        doc = orjson.dumps(plain, default=_plain).decode()
     except TypeError:  # of orjson, for a reason above, or because a value has no place in JSON
         return _dump_any(plain)
     # Perhaps NaN or Infinity, which orjson writes as null. To look for them takes longer than to write again;
     # but the values of an event are few, and one is often a missing native id.
-    if b"null" in doc and (values is None or not _NO_NAN.issuperset(map(type, values))):
+    if "null" in doc and (values is None or not _NO_NAN.issuperset(map(type, values))):
         return _dump_any(plain)
-    return doc.decode()
+    return doc
 
 
 def _dump_any(plain: object) -> str:

@@ -173,8 +173,12 @@ class InFlight:
         Raises:
             StorageError, GatewayClosedError: as `stored`.
         """
+        caller = call.caller
         try:
-            await self._wait_for_end(call, wait_s)
+            if not caller.has_moved:
+                await self._time_limits.wait(caller.next_move(self._loop), call.budget_s)
+            if not call.is_ended:
+                await self._wait_longer(call, wait_s)
         finally:
             self.leave(call)
         earlier = call.stored.result()
@@ -299,11 +303,9 @@ class InFlight:
         call.stored.set_exception(failed)
         raise failed from error
 
-    async def _wait_for_end(self, call: Call, wait_s: float) -> None:
-        """Wait for the end of a call, up to its budget; once it waits for a slot, for ``wait_s``."""
+    async def _wait_longer(self, call: Call, wait_s: float) -> None:
+        """Wait on for a call whose budget is over, or that waits for a slot; then for ``wait_s``."""
         caller = call.caller
-        if not caller.has_moved:
-            await self._time_limits.wait(caller.next_move(self._loop), call.budget_s)
         # A slow disk of ours takes none of the vendor's time.
         if not call.stored.done() and await self.stored(call) is None and not caller.has_moved:
             await self._time_limits.wait(caller.next_move(self._loop), call.budget_s)

@@ -61,8 +61,8 @@ class PluginHost:
 
     def __init__(self, host: pluggy.PluginManager, records: Iterable[PluginRecord]) -> None:
         """Make one `ProviderPlugin` per provider."""
-        self._host = host
         self.records = tuple(records)
+        self._observers = host.hook.job_changed.get_hookimpls()
         declared = {record.name: record.provider for record in self.records if record.provider is not None}
         plugins = [host.get_plugin(name) for name in declared]
         self.providers: Mapping[str, ProviderPlugin] = {
@@ -76,7 +76,7 @@ class PluginHost:
             The names of the plugins whose hook raised; the others are called all the same.
         """
         failed = []
-        for implementation in self._host.hook.job_changed.get_hookimpls():
+        for implementation in self._observers:
             arguments = {"before": before, "after": after}
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))

@@ -74,11 +74,7 @@ def fault_of(value: object) -> str | None:
     if rules.is_request:
         fault: str | None = kind.fault(value)
         return fault
-    if all(map(operator.contains, rules.plain_types, map(type, rules.plain_of(value)))):
-        checked = rules.others
-    else:
-        checked = rules.fields
-    for rule in checked:
+    for rule in rules.others if _are_plain(kind, tuple(map(type, rules.plain_of(value)))) else rules.fields:
         field = getattr(value, rule.name)
         if field is _NOTHING and rule.items is not None:
             continue
@@ -107,6 +103,12 @@ def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
     if value is True or value is False:  # which are integers as well
         return bool in kinds or object in kinds
     return isinstance(value, kinds)
+
+
+@functools.lru_cache(maxsize=_MAX_CLASSES)
+def _are_plain(kind: Any, types: tuple[type, ...]) -> bool:
+    """True if fields of these types need no further check. Most answers have those of the one before."""
+    return all(map(operator.contains, _rules(kind).plain_types, types))
 
 
 @functools.lru_cache(maxsize=_MAX_CLASSES)

@@ -246,8 +246,9 @@ class Planner:
         ]
         if not eligible:
             return None
-        # They are in the caller's order already.
-        if len(eligible) > 1 and any(_is_moved(self._trouble(one.plugin, now)) for one in eligible):
+        # They are in the caller's order already. Nearly always, none is in trouble.
+        troubles = [self._trouble(one.plugin, now) for one in eligible] if len(eligible) > 1 else []
+        if any(troubles) and any(map(_is_moved, troubles)):
             eligible.sort(
                 key=lambda one: (
                     self._offers.rank(one.plugin, routing.order),

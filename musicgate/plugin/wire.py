@@ -24,6 +24,7 @@ from musicgate.text import read_quickly
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Known without the pattern; every request is checked when its plugin made it, and when it is sent.
 _USUAL_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
+_SCHEMES = ("https://", "http://")
 #: Characters that would end a header, or that cannot be sent as UTF-8. Source: RFC 9110 section 5.5.
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 #: A dict is known at once, a Mapping is looked up. Python makes ``dict | Mapping`` anew each time.
@@ -100,7 +101,9 @@ class HttpRequest:
         method, url, headers, body = parts
         if not isinstance(method, str) or not (method in _USUAL_METHODS or _TOKEN.fullmatch(method)):
             return "its method is no HTTP method"
-        if not isinstance(url, str) or not url[:8].lower().startswith(("http://", "https://")):
+        if not isinstance(url, str) or not (
+            url.startswith(_SCHEMES) or url[:8].lower().startswith(_SCHEMES)  # nearly all are in lower case
+        ):
             return "its address is not an http(s) URL"
         if not isinstance(body, bytes):
             return f"its body is of the type {type(body).__name__}, not bytes"

@@ -105,15 +105,11 @@ CHECK: Final = "REPLACE INTO store_check (id, padding) VALUES (1, zeroblob(16384
 
 def new_row(job: Job, events: Iterable[JobEvent] = ()) -> tuple[Any, ...]:
     """Values for `ADD_JOB`."""
+    created_us = microseconds(job.created_at)
+    updated_us = created_us if job.updated_at is job.created_at else microseconds(job.updated_at)
     return (
         *(job.id, job.account, job.state, job.plugin, column(job.native_id), column(job.request.model)),
-        *(
-            microseconds(job.created_at),
-            microseconds(job.updated_at),
-            job.version,
-            dump_job(job),
-            dump_events(events),
-        ),
+        *(created_us, updated_us, job.version, dump_job(job), dump_events(events)),
     )
 
 

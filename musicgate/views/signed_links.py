@@ -7,6 +7,7 @@ at least and two at most.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from typing import TYPE_CHECKING
@@ -56,6 +57,12 @@ def links_at(base_url: str, lifetime_s: int, now_s: float) -> SignedLinks:
         now_s: Unix time.
     """
     expires_s = (int(now_s) // lifetime_s + 2) * lifetime_s if lifetime_s else None
+    return _links(base_url, expires_s)
+
+
+@functools.lru_cache(maxsize=64)
+def _links(base_url: str, expires_s: int | None) -> SignedLinks:
+    """Nearly all answers of a lifetime have the same."""
     return SignedLinks(base_url.rstrip("/"), expires_s)
 
 

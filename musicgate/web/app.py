@@ -80,7 +80,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     app.on_shutdown.append(timeouts.expire)
     job_resource = JobResource(gateway, timeouts, waits)
     music, files = MusicRoutes(gateway, accounts, job_resource), KeptFiles(gateway, accounts)
-    app[QUICK_ROUTES] = QuickRoutes(_BASES, create=music.create, status=music.status)
+    app[QUICK_ROUTES] = QuickRoutes(_BASES, create=music.begin_create, status=music.status)
     jobs = JobRoutes(gateway, accounts, job_resource)
     events = EventRoutes(gateway, accounts, job_resource, timeouts, streams)
     audio, waveforms = AudioRoutes(gateway, files), WaveformRoutes(gateway, files)

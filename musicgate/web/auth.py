@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from aiohttp import hdrs
+
 from musicgate.accounts import ADMIN_KEY_ID, Caller, digest_of, id_of
 from musicgate.errors import RequestError, UnauthorisedError
 from musicgate.gateway import LOCAL_ACCOUNT
@@ -103,7 +105,7 @@ class Accounts:
         if self._book.is_open:
             _refuse_foreign_pages(request)
             return self._local
-        headers = request.headers.getall("Authorization", [])
+        headers = request.headers.getall(hdrs.AUTHORIZATION, [])
         header = headers[0] if len(headers) == 1 else ""
         if not header.startswith(_SCHEME) or len(header) == len(_SCHEME):
             raise UnauthorisedError(

@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from musicgate import text
 from musicgate.aio import offload
@@ -48,7 +48,7 @@ async def read_body(request: web.Request, limit_bytes: int | None = None) -> byt
     """
     limit = request.client_max_size if limit_bytes is None else limit_bytes
     try:
-        if "Content-Encoding" not in request.headers and request.content.is_eof():
+        if hdrs.CONTENT_ENCODING not in request.headers and request.content.is_eof():
             body = request.content.read_nowait()  # it arrived with the headers, as nearly all do
             if len(body) > limit:
                 raise TooLargeError  # noqa: TRY301 - as any that comes later

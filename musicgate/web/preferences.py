@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
+from multidict import istr
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 #: Longest wait; proxies and clients begin to time out at about a minute.
 MAX_WAIT_S = 60
+#: In the spelling of aiohttp, which it need not fold each time.
+_PREFER: Final = istr("Prefer")
 
 
 @attrs.frozen(kw_only=True)
@@ -43,10 +46,10 @@ def read_preferences(request: web.Request) -> Preferences:
 
     **Source**: RFC 7240, section 2.
     """
-    if "Prefer" not in request.headers:
+    if _PREFER not in request.headers:
         return _NONE
     given: dict[str, str] = {}
-    for item in ",".join(request.headers.getall("Prefer", [])).split(","):
+    for item in ",".join(request.headers.getall(_PREFER, [])).split(","):
         name, _, value = item.split(";")[0].partition("=")
         given.setdefault(name.strip().lower(), value.strip().strip('"').lower())
     wait = given.get("wait", "")
