@@ -362,7 +362,9 @@ class ScenarioRun:
 
     def check_left(self, loop: VirtualLoop) -> None:
         """Check invariant (d) after the last gateway was closed."""
-        staged = list((self.folder / "audio" / ".staging").glob("*"))
+        staged = [
+            path for kind in (".staging", ".incoming") for path in (self.folder / "audio" / kind).glob("*")
+        ]
         if staged:
             self.find(f"(d) {len(staged)} staged files left")
         if self.vendors.open_calls:
