@@ -250,6 +250,26 @@ async def test_a_replica_that_was_stalled_before_the_first_byte_does_not_send_a_
     assert calling.a.transport.sent == []
 
 
+async def test_a_replica_that_was_stalled_waits_for_its_store_and_sends_then(pair: Pair) -> None:
+    add, get = pair.a.store.add, pair.a.store.get
+    failures = [StorageError("away", is_away=True)] * 3
+
+    async def stall(job: Job, *rest: Any) -> Any:
+        earlier = await add(job, *rest)
+        pair.pass_s(10.0)
+        return earlier
+
+    async def failing_get(job_id: str) -> Job | None:
+        if failures:
+            raise failures.pop()
+        return await get(job_id)  # type: ignore[no-any-return]
+
+    pair.a.store.add, pair.a.store.get = stall, failing_get
+    pair.a.transport.script("one", {"id": "n-1"})
+    assert (await pair.a.submit()).native_id == "n-1"
+    assert failures == []
+
+
 async def test_a_job_that_was_lost_while_its_slot_was_confirmed_is_not_sent(
     calling: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,8 +84,13 @@ async def change_until_stored(context: GatewayContext, job: Job, edit: Callable[
     return await until_stored(context, job, lambda: change(context, job, edit))
 
 
-async def until_stored(context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]]) -> Job:
+async def until_stored(
+    context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]], what: str = "stored"
+) -> Job:
     """Retry a write about a job: up to its deadline while our disk fails, else a few times.
+
+    Args:
+        what: is to be done with the job, for the log.
 
     Raises:
         StorageError: the store still fails at the job's deadline.
@@ -99,12 +104,12 @@ async def until_stored(context: GatewayContext, job: Job, write: Callable[[], Aw
             pause_s = _pause_s(failures)
             if context.clock.steady() >= job.deadline_at:
                 raise
-            _log.error("job not stored, retrying: job=%s retry_s=%s error=%s", job.id, pause_s, error)
+            _log.error("job not %s, retrying: job=%s retry_s=%s error=%s", what, job.id, pause_s, error)
         except Exception:
             pause_s = _pause_s(failures)
             if failures >= _MAX_BROKEN_TRIES:
                 raise
-            _log.exception("job not stored, retrying: job=%s retry_s=%s", job.id, pause_s)
+            _log.exception("job not %s, retrying: job=%s retry_s=%s", what, job.id, pause_s)
         failures += 1
         await context.clock.sleep(pause_s / context.speed)
 

@@ -255,10 +255,18 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
 async def _read_again(context: GatewayContext, job: Job) -> Job:
     """The job as it is now, where this process was stalled before the first byte left.
 
-    The job's follower may have thought it dead, and the call's outcome unknown. Then it is not made.
+    The job's follower may have thought it dead, and the call's outcome unknown. Then it is not made. A store
+    that is away is waited for: a call that fails here would leave a job that says it was sent.
+
+    Raises:
+        StorageError: the store still fails at the job's deadline.
     """
-    found = await context.store.get(job.id)
-    return jobs.fail(job, commit.DELETED, job.updated_at) if found is None else found
+
+    async def read() -> Job:
+        found = await context.store.get(job.id)
+        return jobs.fail(job, commit.DELETED, job.updated_at) if found is None else found
+
+    return await commit.until_stored(context, job, read, "read")
 
 
 async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
