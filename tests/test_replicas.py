@@ -490,6 +490,33 @@ async def test_a_repeated_poll_of_a_lost_share_is_no_error(pair: Pair) -> None:
     assert await pair.b.stored(job) == before
 
 
+async def test_a_job_whose_share_is_lost_while_it_is_read_is_not_polled(pair: Pair) -> None:
+    pair.a.transport.script("one", {"id": "n-1"})
+    job = await pair.a.submit()
+    get, shares = pair.b.store.get, pair.shares(pair.b)
+
+    async def slow_get(job_id: str) -> Job | None:
+        found: Job | None = await get(job_id)
+        shares.lose(ALL_SHARES)
+        return found
+
+    pair.b.store.get = slow_get
+    assert await advance(pair.b.context, job.id) == 1.0
+    assert pair.b.transport.sent == []
+    # It may be taken again while the job is read: that begins another term.
+    await shares.take(ALL_SHARES)
+
+    async def slower_get(job_id: str) -> Job | None:
+        found = await slow_get(job_id)
+        pair.b.store.get = get
+        await shares.take(ALL_SHARES)
+        return found
+
+    pair.b.store.get = slower_get
+    assert await advance(pair.b.context, job.id) == 1.0
+    assert pair.b.transport.sent == []
+
+
 async def test_a_share_that_is_lost_at_this_moment_is_not_stepped(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from musicgate.engine import Shares
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.quiet_polls import QuietPoll
     from musicgate.hosting import InstalledProvider
@@ -63,10 +64,8 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
     """
     shares = context.shares
     if shares.replica:
-        share = share_of(job_id)
-        # Another thread takes and loses shares: it may be lost between the two lines.
-        term = shares.term_of(share)
-        if term is None or share not in shares.held:
+        term = _held_term(shares, job_id)
+        if term is None:
             return _NOT_HELD_S  # it is dropped when the share is lost for good
         context = context.under(term)
     last = context.quiet_polls.of(job_id)
@@ -77,6 +76,14 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
         return await _read_and_step(context, job_id, steady, launch, None)
     except ShareLostError:
         return _NOT_HELD_S
+
+
+def _held_term(shares: Shares, job_id: str) -> int | None:
+    """The term under which this replica holds a job's share; None if it does not, or not for certain."""
+    share = share_of(job_id)
+    # Another thread takes and loses shares: it may be lost between the two lines.
+    term = shares.term_of(share)
+    return term if share in shares.held else None
 
 
 async def _poll_again(
@@ -120,6 +127,9 @@ async def _read_and_step(
         if job.state.is_final:
             context.ended(job)
             return None
+        # The store may have let us wait until another replica had the share, which polls the job.
+        if context.shares.replica and _held_term(context.shares, job_id) != context.term:
+            return _NOT_HELD_S
         wait_s = _LOOK_AGAIN_S / context.speed
         # However long its sender is alive: the deadline is unconditional, a little later.
         if is_called_elsewhere(context, job) and steady < job.deadline_at + timedelta(
