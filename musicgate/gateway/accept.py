@@ -72,8 +72,7 @@ async def accept(
         GatewayClosedError: the gateway closes; nothing was sent.
         StorageError: the other replicas cannot see this one; nothing was stored or sent.
     """
-    if not context.shares.is_seen:
-        await until_seen(context.shares, _UNSEEN_S)
+    await until_seen(context.shares, _UNSEEN_S)
     account, key = submission.account, submission.idempotency
     job_id = own_id(context.shares, lambda: context.new_id("music_"))
     token, steady = context.new_token(), context.clock.steady()

@@ -223,19 +223,16 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
     read_at = job.updated_at
     stalled = timedelta(seconds=min(_STALLED_S, context.settings.store.heartbeat_s * _STALLED_PART))
     while job.outcome is _SENT and not job.state.is_final and _is_ours(context, job):
-        now, is_seen = context.clock.now(), context.shares.is_seen
-        if is_seen and now - read_at <= stalled and slot.is_fresh:
+        was_stalled = not context.shares.is_seen or context.clock.now() - read_at > stalled
+        if not was_stalled and slot.is_fresh:
             break
         try:
             async with _until_deadline(context, job):
-                if not is_seen:
-                    await until_seen(context.shares)
-                elif now - read_at <= stalled:
-                    await slot.confirm()
-                    continue
+                await (until_seen(context.shares) if was_stalled else slot.confirm())
         except TimeoutError:
             return await _expire(context, job)
-        read_at, job = context.clock.now(), await _read_again(context, job)
+        if was_stalled:
+            read_at, job = context.clock.now(), await _read_again(context, job)
     else:
         return job
     slot.call()
