@@ -8,6 +8,7 @@ statement waits until it is durable, and the other does not.
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -84,20 +85,17 @@ class PostgresLedger:
 
     def end_slot(self, slot_id: str, *, has_called: bool) -> None:
         """Give a slot back."""
-        ended_at = time.monotonic()
+        self._end_slot(slot_id, has_called=has_called)
 
-        def entry() -> object:
-            return {"id": slot_id, "ended_s_ago": time.monotonic() - ended_at if has_called else None}
-
-        self._give("slots", slot_id, entry)
-
-    def _end_dead_slot(self, slot_id: str) -> None:
-        """Give a slot of a dead replica back. It may have called until now."""
+    def _end_slot(self, slot_id: str, *, has_called: bool, within_s: float = math.inf) -> None:
+        """Give a slot back, if that is told so soon."""
         ended_at = time.monotonic()
 
         def entry() -> object:
             ended_s_ago = time.monotonic() - ended_at
-            return {"id": slot_id, "ended_s_ago": ended_s_ago} if ended_s_ago <= _DEAD_S else None
+            if ended_s_ago > within_s:
+                return None
+            return {"id": slot_id, "ended_s_ago": ended_s_ago if has_called else None}
 
         self._give("slots", slot_id, entry)
 
@@ -147,7 +145,8 @@ class PostgresLedger:
             for slot_id, replica in zip(slots or (), replicas or (), strict=True):
                 if ("slots", slot_id) not in self._back and self._is_dead(replica):
                     _log.warning("slot of a dead replica ended: slot=%s replica=%s", slot_id, replica)
-                    self._end_dead_slot(slot_id)
+                    # It may have called until now.
+                    self._end_slot(slot_id, has_called=True, within_s=_DEAD_S)
         return [_answer(row) for row in found]
 
     def _undo(
