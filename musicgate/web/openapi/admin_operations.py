@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.web.openapi.operation import OF_A_BODY, Access, Answer, Operation
+from musicgate.web.openapi.operation import JSON, OF_A_BODY, Access, Answer, Operation
 
-_JSON: Final = "application/json"
 _ACCOUNTS: Final = "/v1/admin/accounts"
 _KEYS: Final = "/v1/admin/keys"
 
 
 def _answer(text: str, component: str) -> Answer:
-    return Answer(text=text, content={_JSON: component}, headers=("Cache-Control",))
+    return Answer(text=text, content={JSON: component}, headers=("Cache-Control",))
 
 
 def _operation(

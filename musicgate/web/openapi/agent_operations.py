@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from musicgate.web.openapi.operation import (
+    BYTES,
+    JSON,
     OF_A_BODY,
     OF_A_CREATE,
     VALIDATORS,
@@ -16,8 +18,6 @@ from musicgate.web.openapi.operation import (
     text_answer,
 )
 
-_JSON: Final = "application/json"
-_BYTES: Final = MappingProxyType({"type": "string", "format": "binary"})
 _SONG: Final = MappingProxyType(
     {"model": "suno/v4.5plus", "prompt": "Warm jazz trio with brushed drums", "format": "mp3"}
 )
@@ -43,12 +43,12 @@ def _create_with_audio(
         answers={
             200: Answer(
                 text="The audio of the first track.",
-                content={"audio/*": _BYTES},
+                content={"audio/*": BYTES},
                 headers=("Content-Disposition", "Last-Modified", *VALIDATORS, *_OF_THE_JOB),
             ),
             202: Answer(
                 text="The job, which is not finished yet.",
-                content={_JSON: "MusicJob"},
+                content={JSON: "MusicJob"},
                 headers=(*VALIDATORS, "Retry-After", *_OF_THE_JOB),
             ),
             303: Answer(text="It is at the vendor.", headers=("Location", "Cache-Control", *_OF_THE_JOB)),
@@ -62,7 +62,7 @@ def _message(text: str) -> Answer:
     return Answer(
         text=text,
         content={
-            _JSON: {
+            JSON: {
                 "anyOf": [
                     {"$ref": "#/components/schemas/JsonRpcMessage"},
                     {"$ref": "#/components/schemas/ErrorAnswer"},
@@ -100,7 +100,7 @@ AGENT_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 text="The response, or a stream of events that ends with it.",
                 # Tools differ in what the schema of an event stream is about: the event, or its data.
                 content={
-                    _JSON: "JsonRpcMessage",
+                    JSON: "JsonRpcMessage",
                     "text/event-stream": {"description": "Events; data is a message."},
                 },
                 headers=("Cache-Control",),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
+JSON: Final = "application/json"
+#: The schema of bytes.
+BYTES: Final = MappingProxyType({"type": "string", "format": "binary"})
 #: Headers of an answer that can be asked for again by its entity tag.
 VALIDATORS: Final = ("ETag", "Cache-Control", "Vary")
 #: Statuses of a request with a body.

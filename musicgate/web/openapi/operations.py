@@ -12,6 +12,8 @@ from typing import Final
 from musicgate.web.openapi.admin_operations import ADMIN_OPERATIONS
 from musicgate.web.openapi.agent_operations import AGENT_OPERATIONS
 from musicgate.web.openapi.operation import (
+    BYTES,
+    JSON,
     OF_A_BODY,
     OF_A_CREATE,
     VALIDATORS,
@@ -26,11 +28,9 @@ from musicgate.web.openapi.operator_operations import OPERATOR_OPERATIONS
 JOBS: Final = "{jobs}"
 
 
-_JSON: Final = "application/json"
 _FILE: Final = ("Content-Disposition", "Last-Modified", "Accept-Ranges", *VALIDATORS)
 _CONDITIONS: Final = ("If-Match", "If-None-Match")
 _FILE_CONDITIONS: Final = (*_CONDITIONS, "If-Modified-Since", "If-Unmodified-Since")
-_BYTES: Final = MappingProxyType({"type": "string", "format": "binary"})
 _NOT_MODIFIED: Final = Answer(text="Nothing has changed since that entity tag.", headers=VALIDATORS)
 _SONG: Final = MappingProxyType(
     {
@@ -43,7 +43,7 @@ _SONG: Final = MappingProxyType(
 
 
 def _job(text: str, *headers: str) -> Answer:
-    return Answer(text=text, content={_JSON: "MusicJob"}, headers=(*VALIDATORS, "Retry-After", *headers))
+    return Answer(text=text, content={JSON: "MusicJob"}, headers=(*VALIDATORS, "Retry-After", *headers))
 
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
@@ -68,9 +68,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Music",
         summary="List the account's jobs, newest first",
         parameters=("state", "model", "limit", "cursor"),
-        answers={
-            200: Answer(text="One page.", content={_JSON: "JobList"}, headers=("Cache-Control", "Vary"))
-        },
+        answers={200: Answer(text="One page.", content={JSON: "JobList"}, headers=("Cache-Control", "Vary"))},
     ),
     ("GET", f"{JOBS}/{{music_id}}"): Operation(
         id="getMusicGeneration",
@@ -125,9 +123,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.LINK,
         parameters=("format", "download", "sig", "expires", *_FILE_CONDITIONS, "Range", "If-Range"),
         answers={
-            200: Answer(text="The audio.", content={"audio/*": _BYTES}, headers=_FILE),
+            200: Answer(text="The audio.", content={"audio/*": BYTES}, headers=_FILE),
             206: Answer(
-                text="The range of it.", content={"audio/*": _BYTES}, headers=(*_FILE, "Content-Range")
+                text="The range of it.", content={"audio/*": BYTES}, headers=(*_FILE, "Content-Range")
             ),
             302: Answer(text="It is at the vendor.", headers=("Location", "Cache-Control")),
             304: _NOT_MODIFIED,
@@ -142,7 +140,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.LINK,
         parameters=("points", "sig", "expires", *_CONDITIONS),
         answers={
-            200: Answer(text="The peaks.", content={_JSON: "Peaks"}, headers=VALIDATORS),
+            200: Answer(text="The peaks.", content={JSON: "Peaks"}, headers=VALIDATORS),
             304: _NOT_MODIFIED,
         },
         errors=(404, 412),
@@ -162,7 +160,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         )
         for suffix, media_type, schema in (
             ("svg", "image/svg+xml", {"type": "string"}),
-            ("png", "image/png", _BYTES),
+            ("png", "image/png", BYTES),
         )
     },
     ("GET", f"{JOBS}/{{music_id}}/image/{{index}}"): Operation(
@@ -172,9 +170,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.LINK,
         parameters=("download", "sig", "expires", *_FILE_CONDITIONS, "Range", "If-Range"),
         answers={
-            200: Answer(text="The cover.", content={"image/*": _BYTES}, headers=_FILE),
+            200: Answer(text="The cover.", content={"image/*": BYTES}, headers=_FILE),
             206: Answer(
-                text="The range of it.", content={"image/*": _BYTES}, headers=(*_FILE, "Content-Range")
+                text="The range of it.", content={"image/*": BYTES}, headers=(*_FILE, "Content-Range")
             ),
             302: Answer(text="It is at the vendor.", headers=("Location", "Cache-Control")),
             304: _NOT_MODIFIED,
@@ -194,7 +192,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(
                 text="The audio so far, then the rest.",
-                content={"audio/*": _BYTES},
+                content={"audio/*": BYTES},
                 headers=("Cache-Control",),
             ),
             307: Answer(text="The audio is there.", headers=("Location", "Cache-Control")),
@@ -208,7 +206,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(
                 text="Every message with its tries.",
-                content={_JSON: "WebhookDeliveryList"},
+                content={JSON: "WebhookDeliveryList"},
                 headers=("Cache-Control",),
             )
         },
@@ -220,7 +218,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="Send a message again, with the same id",
         answers={
             202: Answer(
-                text="It will be sent.", content={_JSON: "WebhookDelivery"}, headers=("Cache-Control",)
+                text="It will be sent.", content={JSON: "WebhookDelivery"}, headers=("Cache-Control",)
             )
         },
         errors=(404, 409),
@@ -233,7 +231,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body="WebhookTestRequest",
         is_body_required=False,
         answers={
-            200: Answer(text="The result.", content={_JSON: "WebhookTestResult"}, headers=("Cache-Control",))
+            200: Answer(text="The result.", content={JSON: "WebhookTestResult"}, headers=("Cache-Control",))
         },
         errors=OF_A_BODY,
     ),
@@ -244,20 +242,20 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         parameters=("Prefer", "Content-Encoding"),
         body="MusicRequest",
         example=_SONG,
-        answers={200: Answer(text="The plan.", content={_JSON: "Plan"})},
+        answers={200: Answer(text="The plan.", content={JSON: "Plan"})},
         errors=(*OF_A_BODY, 402, 403, 404, 409, 502),
     ),
     ("GET", "/v1/music/models"): Operation(
         id="listModels",
         tag="Catalogue",
         summary="Every model with its offers, limits, prices and rights",
-        answers={200: Answer(text="The models.", content={_JSON: "ModelList"})},
+        answers={200: Answer(text="The models.", content={JSON: "ModelList"})},
     ),
     ("GET", "/v1/music/providers"): Operation(
         id="listProviders",
         tag="Catalogue",
         summary="Every provider with its health",
-        answers={200: Answer(text="The providers.", content={_JSON: "ProviderList"})},
+        answers={200: Answer(text="The providers.", content={JSON: "ProviderList"})},
     ),
     ("POST", "/v1/callbacks/{job_id}/{token}"): Operation(
         id="receiveCallback",
@@ -267,7 +265,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         access=Access.PUBLIC,
         body={},
         is_body_required=False,
-        answers={200: Answer(text="It was received.", content={_JSON: "CallbackReceived"})},
+        answers={200: Answer(text="It was received.", content={JSON: "CallbackReceived"})},
         errors=(401, *OF_A_BODY, 404),
     ),
     ("GET", "/v1/schemas/{name}"): Operation(
@@ -293,7 +291,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={
             200: Answer(
                 text="The document.",
-                content={_JSON: {"type": "object", "additionalProperties": True}},
+                content={JSON: {"type": "object", "additionalProperties": True}},
                 headers=("ETag", "Cache-Control"),
             ),
             304: _NOT_MODIFIED,
@@ -351,7 +349,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Operation",
         summary="Whether the process answers",
         access=Access.PUBLIC,
-        answers={200: Answer(text="It does.", content={_JSON: "Liveness"})},
+        answers={200: Answer(text="It does.", content={JSON: "Liveness"})},
     ),
     ("GET", "/readyz"): Operation(
         id="getReadiness",
@@ -359,7 +357,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="Whether new jobs can be accepted",
         text="A 503 has `status`, `jobs` and `background` beside the error.",
         access=Access.PUBLIC,
-        answers={200: Answer(text="They can.", content={_JSON: "Readiness"})},
+        answers={200: Answer(text="They can.", content={JSON: "Readiness"})},
     ),
     **AGENT_OPERATIONS,
     **OPERATOR_OPERATIONS,

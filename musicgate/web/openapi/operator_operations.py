@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.web.openapi.operation import Access, Answer, Operation
+from musicgate.web.openapi.operation import JSON, Access, Answer, Operation
 
-_JSON: Final = "application/json"
 _TEXT: Final = {"type": "string"}
 _OF_USAGE: Final = ("from", "to", "key", "group_by", "usage.format")
 _COUNTED: Final = (
@@ -17,7 +16,7 @@ _COUNTED: Final = (
 
 
 def _answer(text: str, component: str, *others: str) -> Answer:
-    content: dict[str, str | Mapping[str, object]] = {_JSON: component}
+    content: dict[str, str | Mapping[str, object]] = {JSON: component}
     content |= dict.fromkeys(others, _TEXT)
     return Answer(
         text=text, content=content, headers=("Cache-Control", "Vary") if others else ("Cache-Control",)
