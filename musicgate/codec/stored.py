@@ -29,7 +29,6 @@ from musicgate.model import (
     JobEvent,
     JobState,
     JsonObject,
-    MusicRequest,
     WarningCode,
 )
 from musicgate.text import (
@@ -42,30 +41,6 @@ from musicgate.text import (
 )
 
 _T = TypeVar("_T")
-_write_request: Final[Callable[[MusicRequest], object]] = CONVERTER.get_unstructure_hook(MusicRequest)
-#: Requests that were written once, by `id`, and as they were written. They are kept, since only then no other
-#: object has that `id`.
-_written_requests: dict[int, tuple[MusicRequest, object]] = {}
-#: Requests are forgotten beyond so many: not every job is written a second time soon.
-_MAX_WRITTEN: Final = 512
-
-
-def _write_request_once(request: MusicRequest) -> object:
-    """Write a request, or take it as it was written: each create writes its job twice within moments.
-
-    Later writes of a job are far between, so nothing is kept after the second.
-    """
-    known = _written_requests.pop(id(request), None)
-    if known is not None:
-        return known[1]
-    if len(_written_requests) >= _MAX_WRITTEN:
-        _written_requests.clear()
-    written = _write_request(request)
-    _written_requests[id(request)] = request, written
-    return written
-
-
-CONVERTER.register_unstructure_hook(MusicRequest, _write_request_once)
 #: The writers of the two that each create writes five times, without cattrs' look-up of their classes.
 _write_job: Final[Callable[[Job], object]] = CONVERTER.get_unstructure_hook(Job)
 _write_event: Final[Callable[[JobEvent], object]] = CONVERTER.get_unstructure_hook(JobEvent)
