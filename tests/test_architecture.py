@@ -326,7 +326,7 @@ def test_the_walk_sees_used_exports(source: str) -> None:
         ("https://files.pythonhosted" + ".org/packages/x.whl", False),
         ("pluggy @ file:///" + "opt/wheels/pluggy.whl", False),
         ("source = '/" + "home/ann/song.mp3'", False),
-        ("GET https://example.org/work/1 or ./home/x", True),
+        ("GET https://example.org/" + "work/1 or ./home/x", True),
         ("pluggy==1.7.0 --hash=sha256:00ff", True),
     ],
 )

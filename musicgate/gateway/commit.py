@@ -87,10 +87,11 @@ async def change_until_stored(context: GatewayContext, job: Job, edit: Callable[
 async def until_stored(
     context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]], what: str = "stored"
 ) -> Job:
-    """Retry a write about a job: up to its deadline while our disk fails, else a few times.
+    """Retry a call of the store about a job: up to its deadline while it fails, else a few times.
 
     Args:
-        what: is to be done with the job, for the log.
+        write: such a call; a reading one, too.
+        what: what it does with the job, for the log.
 
     Raises:
         StorageError: the store still fails at the job's deadline.
