@@ -490,13 +490,17 @@ async def test_an_interrupted_call_ends_at_once_and_leaves_nothing(tmp_path: Pat
     async with serving() as start:
         port = await start(Vendor(port=0, script=stall).serve)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-c", INTERRUPTED, f"http://127.0.0.1:{port}"),
+            *(sys.executable, "-X", "faulthandler", "-W", "error", "-c", INTERRUPTED),
+            f"http://127.0.0.1:{port}",
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        # One that hangs tells where.
+        hung = asyncio.get_running_loop().call_later(45, process.send_signal, signal.SIGABRT)
         async with asyncio.timeout(50):
             await arrived.wait()
             process.send_signal(signal.SIGINT)
             out, err = await process.communicate()
+        hung.cancel()
     assert (process.returncode, out.decode(), err.decode()) == (0, "interrupted []\n", "")

@@ -78,7 +78,7 @@ _SWITCHES = {
 CALLBACK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"
 #: Longest time that a test waits for anything, in seconds.
-TIMEOUT_S = 15.0
+TIMEOUT_S = 30.0
 #: A prompt with this text is answered late by any vendor.
 HOLD = b"[hold]"
 HOLD_S = 1.0
@@ -91,6 +91,13 @@ _HOOKS = (
 _OTHER_ANSWERS = re.compile("/audio/|/image/|/stream/|/webhooks|/events")
 
 OpenServer = Callable[..., AbstractAsyncContextManager["RunningServer"]]
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds that has no event of its own."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def song(plugin: str = "suno_kie", switches: str = "", **more: object) -> dict[str, Any]:

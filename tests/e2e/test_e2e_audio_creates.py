@@ -10,11 +10,9 @@ import pytest
 
 from musicgate.errors import RequestError
 from musicgate.web.audio_creates import accepted_format, as_music_request
-from tests.e2e.running_server import TIMEOUT_S, UNFINISHED, decoded_s, song
+from tests.e2e.running_server import UNFINISHED, decoded_s, song, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.e2e.running_server import OpenServer, Reply, RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,17 +107,12 @@ async def test_a_create_that_waits_for_audio_counts_as_a_waiting_request(open_se
     limits = {"max_waiting_requests": 1, "max_waiting_requests_per_account": 1}
     async with open_server(server=limits) as server:
         waiting = asyncio.create_task(ask(server, MUSIC, UNFINISHED))
-        await asyncio.wait_for(until(lambda: server.vendors["suno_kie"].requests), TIMEOUT_S)
+        await until(lambda: server.vendors["suno_kie"].requests)
         refused = await ask(server, MUSIC, song())
         assert refused.error == (429, "key_limit_exceeded", "waiting_requests")
         at_once = await ask(server, MUSIC, song(), Prefer="wait=0")
         assert at_once.status == 202
         waiting.cancel()
-
-
-async def until(holds: Callable[[], object]) -> None:
-    while not holds():  # noqa: ASYNC110 - of a vendor, which has no event for it
-        await asyncio.sleep(0.01)
 
 
 async def test_audio_that_is_not_kept_is_at_the_vendor(open_server: OpenServer) -> None:

@@ -13,7 +13,7 @@ import pytest
 from musicgate.model import Secret
 from musicgate.settings import Account
 from musicgate.web import jobs
-from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, song
+from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, song, until
 
 if TYPE_CHECKING:
     from tests.e2e.running_server import OpenServer, RunningServer
@@ -150,9 +150,10 @@ async def test_an_open_job_may_be_deleted(open_server: OpenServer, running: dict
         if "media" in running["prompt"]:
             await server.wait_until(job["id"], lambda shown: shown["native_status"] == "SUCCESS")
         assert (await server.call("DELETE", f"{JOBS}/{job['id']}")).status == 204
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # what was on its way arrives
+        audio = server.gateway._context.settings.data_dir / "audio"
+        await until(lambda: not list(audio.glob("music_*")))  # and is removed
         assert (await server.get(job["id"])).status == 404
-        assert list((server.gateway._context.settings.data_dir / "audio").glob("music_*")) == []
 
 
 async def test_a_job_of_another_account_is_found_by_no_call(open_server: OpenServer) -> None:
