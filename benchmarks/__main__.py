@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "record", help="measure everything, or what is named; write recorded.json and the page's tables"
     )
     record.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME")
+    record.add_argument("--result", type=Path, metavar="FILE", help="record this file, measure nothing")
     record.set_defaults(run=_record)
 
     check = commands.add_parser("check", help="fail if a ratio is a third below the recorded one")
@@ -94,10 +95,14 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    found = _measure(arguments.names or tuple(MEASUREMENTS), arguments)
+    if arguments.result is None:
+        found = _measure(arguments.names or tuple(MEASUREMENTS), arguments)
+    else:
+        found = results.read(arguments.result)
     if arguments.names:
-        recorded = results.read(results.RECORDED)
-        found = {**recorded, "measurements": recorded["measurements"] | found["measurements"]}
+        recorded, measured = results.read(results.RECORDED), found["measurements"]
+        named = {name: measured[name] for name in arguments.names}
+        found = {**recorded, "measurements": recorded["measurements"] | named}
     results.write(found, results.RECORDED)
     tables.write_page(found)
     print(f"recorded: {results.RECORDED} and the tables of {tables.PAGE}", file=sys.stderr)
@@ -141,8 +146,11 @@ def _measure(names: Sequence[str], arguments: argparse.Namespace) -> results.Jso
             bench.say(f"{name}: {_about(MEASUREMENTS[name])}")
             bench.vendor.forget()
             found[name] = await MEASUREMENTS[name](bench)
+            # All of them take over an hour, which must not be lost with the last one.
+            results.write(results.result(found, is_quick=arguments.quick), results.UNFINISHED)
 
     _with_bench(run, arguments)
+    results.UNFINISHED.unlink(missing_ok=True)
     return results.result(found, is_quick=arguments.quick)
 
 

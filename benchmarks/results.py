@@ -17,6 +17,8 @@ Json = dict[str, Any]
 HERE: Final = Path(__file__).resolve().parent
 RECORDED: Final = HERE / "recorded.json"
 FOLDER: Final = HERE / "results"
+#: What a run has measured so far; removed at its end.
+UNFINISHED: Final = FOLDER / "unfinished.json"
 #: A ratio below this share of the recorded one is a regression; noise moves a ratio by a tenth.
 TOLERATED: Final = 2 / 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import cProfile
 import json
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 import benchmarks.__main__ as command
 from benchmarks import growth, profiling, results, start, tables
+from benchmarks.bench import Bench
 from benchmarks.gateway import settings_text
 from benchmarks.load import AnswerReader, Latencies, ask, request_bytes, run_load
 from benchmarks.measurements import CHECKED, MEASUREMENTS, USUAL
@@ -336,6 +338,52 @@ def test_file_of_results_is_named_by_time_and_revision(
     file = results.write(RUN)
     assert file.name == "20261120T100000Z-abc.json"
     assert results.read(file) == RUN
+
+
+def test_a_kept_file_is_recorded_and_of_it_only_what_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[dict[str, Any]] = []
+    monkeypatch.setattr(tables, "write_page", pages.append)
+    monkeypatch.setattr(
+        results, "RECORDED", results.write({**RUN, "measurements": {}}, tmp_path / "now.json")
+    )
+    more = {**RUN, "measurements": {**RUN["measurements"], "get": {"1": {}}}}
+    words = ["record", "--result", str(results.write(more, tmp_path / "run.json"))]
+    for names, recorded in ((["create"], RUN), ([], more)):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *words, *names])
+        command.main()
+        assert results.read(results.RECORDED) == recorded == pages.pop(), names
+
+
+def test_what_was_measured_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def measured(_: object) -> dict[str, object]:
+        """Measure."""
+        return {}
+
+    async def broken(_: object) -> dict[str, object]:
+        """Measure in vain."""
+        raise OSError("no space left")
+
+    monkeypatch.setattr(results, "UNFINISHED", tmp_path / "unfinished.json")
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(command, "MEASUREMENTS", {"get": measured, "create": broken})
+    monkeypatch.setattr(command, "_with_bench", lambda run, _: asyncio.run(run(cast("Bench", _Bench()))))
+    for names, kept in ((["get", "create"], {"get": {}}), (["get"], None)):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", "run", *names])
+        with contextlib.suppress(OSError):
+            command.main()
+        assert (results.read(results.UNFINISHED)["measurements"] if kept else None) == kept
+    assert not results.UNFINISHED.exists()
+
+
+class _Bench:
+    """As much of a benchmark as the command line uses."""
+
+    vendor = Vendor(0)
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
 
 
 def test_every_ratio_of_the_recorded_run_is_checked() -> None:
