@@ -24,7 +24,8 @@ from musicgate.emulation import AudioFormat, song
 CREATE: Final = b"/api/v1/generate"
 POLL: Final = b"/api/v1/generate/record-info?taskId="
 HOOK: Final = b"/hook"
-_TRACKS_S: Final = (3.0, 4.0)
+#: Seconds of the two tracks of each song.
+TRACKS_S: Final = (3.0, 4.0)
 
 
 class Stage(Enum):
@@ -75,7 +76,7 @@ class Vendor:
         #: Tasks that have not been polled since this was filled.
         self.unseen: set[str] = set()
         self.connected: set[asyncio.Transport] = set()
-        self._media = [song(AudioFormat(), duration_s, seed) for seed, duration_s in enumerate(_TRACKS_S)]
+        self._media = [song(AudioFormat(), duration_s, seed) for seed, duration_s in enumerate(TRACKS_S)]
         self._number = 0
 
     @classmethod
@@ -154,7 +155,7 @@ class Vendor:
     def _record(self, task_id: str, stage: Stage) -> bytes:
         response = b"null"
         if stage in (Stage.FIRST, Stage.DONE):
-            tracks = [self._track(task_id, index) for index in range(len(_TRACKS_S))]
+            tracks = [self._track(task_id, index) for index in range(len(TRACKS_S))]
             if stage is Stage.FIRST:
                 tracks = [{**tracks[0], "audioUrl": ""}]
             response = json.dumps({"taskId": task_id, "sunoData": tracks}).encode()
@@ -176,7 +177,7 @@ class Vendor:
             "title": "Midnight Blue",
             "tags": "jazz, piano",
             "createTime": 1790000000000,
-            "duration": _TRACKS_S[index],
+            "duration": TRACKS_S[index],
         }
 
 
