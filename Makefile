@@ -127,7 +127,7 @@ bench: $(VENV)/.dev ## Measure this machine, in about ten minutes: BENCH="growth
 bench-check: $(VENV)/.dev ## Measure, and fail if a ratio is a third below benchmarks/recorded.json
 	@$(BIN)/python -m benchmarks check $(ARGS)
 
-bench-record: $(VENV)/.dev ## Measure everything (75 minutes) into benchmarks/recorded.json and docs/performance.md
+bench-record: $(VENV)/.dev ## Measure everything (50 minutes) into benchmarks/recorded.json and docs/performance.md
 	@$(BIN)/python -m benchmarks record $(ARGS)
 
 clean: ## Remove the environment, builds and caches

@@ -146,7 +146,7 @@ def _measure(names: Sequence[str], arguments: argparse.Namespace) -> results.Jso
             bench.say(f"{name}: {_about(MEASUREMENTS[name])}")
             bench.vendor.forget()
             found[name] = await MEASUREMENTS[name](bench)
-            # All of them take over an hour, which must not be lost with the last one.
+            # All of them take most of an hour, which must not be lost with the last one.
             results.write(results.result(found, is_quick=arguments.quick), results.UNFINISHED)
 
     _with_bench(run, arguments)

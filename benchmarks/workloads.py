@@ -7,7 +7,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -147,15 +147,30 @@ async def finished_jobs(bench: Bench, gateway: MeasuredGateway) -> list[str]:
     ids = [str(json.loads(body)["id"]) for body in load.bodies]
     bench.vendor.stage = Stage.DONE
     try:
-        end = time.monotonic() + 60
-        for key, job_id in enumerate(ids):
-            while (await ask(gateway.port, gateway.get_request(job_id, key))).json()["status"] != "completed":
-                if time.monotonic() > end:
-                    sys.exit("musicgate did not complete the jobs that are to be read")
-                await asyncio.sleep(0.1)
+        await until_completed(gateway, ids, keys=range(len(ids)), limit_s=60)
     finally:
         bench.vendor.stage = Stage.PENDING
     return ids
+
+
+async def until_completed(
+    gateway: MeasuredGateway, ids: Sequence[str], *, keys: Iterable[int] = itertools.repeat(0), limit_s: float
+) -> None:
+    """Wait until all of these jobs are completed; each is asked about in turn.
+
+    Args:
+        keys: number of the key of each job.
+
+    Raises:
+        SystemExit: one was not, within the limit.
+    """
+    end = time.monotonic() + limit_s
+    for job_id, key in zip(ids, keys, strict=False):
+        request = gateway.get_request(job_id, key)
+        while (status := (await ask(gateway.port, request)).json()["status"]) != "completed":
+            if status == "failed" or time.monotonic() > end:
+                sys.exit(f"musicgate did not complete its jobs: {job_id} is {status}")
+            await asyncio.sleep(0.05)
 
 
 def callback_request(task_id: str, task: Task) -> bytes:
