@@ -1,10 +1,14 @@
 """The accept loop's own sockets: refused connections are answered, and closed with the server."""
 
 import asyncio
+import contextlib
+import gc
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from musicgate.engine import Supervisor
@@ -36,6 +40,52 @@ async def test_refused_connections_are_closed_with_the_server(monkeypatch: pytes
     held.close()
     await server.shutdown(0.1)
     await supervisor.stop_services()
+
+
+async def test_connections_that_came_together_are_accepted_together_up_to_the_limit() -> None:
+    supervisor, server = Supervisor(), web.Server(_never)
+    listener = Listener(server, ServerSettings(), 40, supervisor)
+    host, port = await listener.open("127.0.0.1", 0)
+    await asyncio.sleep(0.1)
+    # The system takes them, while the loop has no turn.
+    clients = [socket.create_connection((host, port), timeout=10) for _ in range(42)]
+    for _ in range(12):
+        await asyncio.sleep(0)
+    assert len(listener._open) == 40
+    assert [await asyncio.to_thread(client.recv, 12) for client in clients[40:]] == [b"HTTP/1.1 503"] * 2
+    await listener.close()
+    for client in clients:
+        client.close()
+    await server.shutdown(0.1)
+    await supervisor.stop_services()
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_each_accepted_connection_is_closed_with_the_server_in_whatever_turn_of_the_loop(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
+    """One that is lost shows as an unclosed socket, which is an error in these tests."""
+
+    async def close_after_turns() -> None:
+        supervisor, server = Supervisor(), web.Server(_never)
+        listener = Listener(server, ServerSettings(), 40, supervisor)
+        address = await listener.open("127.0.0.1", 0)
+        await asyncio.sleep(0.1)
+        clients = [socket.create_connection(address, timeout=10) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await listener.close()
+        await server.shutdown(0.1)
+        for client in clients:
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(client.recv, 12) == b""
+            client.close()
+        await supervisor.stop_services()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(close_after_turns())
+    gc.collect()
 
 
 class _ClosedTransport(asyncio.Transport):

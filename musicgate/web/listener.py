@@ -1,9 +1,11 @@
 """The accept loop: limits the number of open connections and their idle times.
 
 asyncio's own accept loop logs every failed ``accept`` of a batch of a hundred, schedules as many retries, and
-has no limit of connections. This one behaves the same on every event loop and Python version. At the limit it
-closes the connection that has been idle longest, so idle connections never keep clients out, and refuses with
-a 503 if none is idle. Without a free file descriptor it logs once a minute and tries again.
+has no limit of connections. This one behaves the same on every event loop and Python version. Connections
+that came together are accepted together: making one takes a few turns of the loop, and a turn of a busy
+server takes milliseconds. At the limit it closes the connection that has been idle longest, so idle
+connections never keep clients out, and refuses with a 503 if none is idle. Without a free file descriptor it
+logs once a minute and tries again.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from musicgate.web.connection import Connection, raw_envelope
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BACKLOG: Final = 512
+#: Connections that are accepted in one turn of the event loop.
+_MAX_TOGETHER: Final = 64
 _RETRY_S: Final = 0.05
 _LONG_IDLE_S: Final = 2.0
 _SWEEP_S: Final = 1.0
@@ -51,7 +55,9 @@ class Listener:
         self._supervisor = supervisor
         self._services: list[str] = []
         self._max = max_connections
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[_ListeningSocket] = []
+        #: Accepted, and not yet a connection.
+        self._connecting: set[socket.socket] = set()
         self._open: set[Connection] = set()
         #: Refused connections that are still open, and what closes each.
         self._refused: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -87,7 +93,7 @@ class Listener:
         """Stop accepting. Open connections are ended by the aiohttp server."""
         for name in self._services:
             await self._supervisor.stop(name)
-        for sock in self._sockets:
+        for sock in (*self._sockets, *self._connecting):
             sock.close()
         for client, timer in list(self._refused.items()):
             timer.cancel()
@@ -97,7 +103,7 @@ class Listener:
         self._services.append(name)
         self._supervisor.start(name, run)
 
-    async def _accept(self, sock: socket.socket) -> None:
+    async def _accept(self, sock: _ListeningSocket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -105,15 +111,25 @@ class Listener:
             except OSError as error:
                 await self._not_accepted(error)
                 continue
-            if len(self._open) >= self._max and not self._make_room():
-                self._refuse(client)
-                await asyncio.sleep(0)
-                continue
-            try:
-                await loop.connect_accepted_socket(self._connection, client)
-            except OSError as error:
-                client.close()
-                _log.debug("connection lost before its first byte error=%s", error)
+            arrived = sock.taken(client)
+            await asyncio.gather(*[self._connect(client) for client in arrived if self._admit(client)])
+            await asyncio.sleep(0)  # there is nothing to wait for if all were refused
+
+    def _admit(self, client: socket.socket) -> bool:
+        if len(self._open) + len(self._connecting) < self._max or self._make_room():
+            self._connecting.add(client)
+            return True
+        self._refuse(client)
+        return False
+
+    async def _connect(self, client: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, client)
+        except OSError as error:
+            client.close()
+            _log.debug("connection lost before its first byte error=%s", error)
+        finally:
+            self._connecting.discard(client)  # its connection owns it now
 
     async def _not_accepted(self, error: OSError) -> None:
         """Wait if the process has no file descriptor left; any other error concerns that one connection."""
@@ -202,8 +218,42 @@ class Listener:
         return now - connection.idle_since >= limit_s
 
 
-def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
-    sock = socket.socket(family, kind, protocol)
+class _ListeningSocket(socket.socket):
+    """Owns what it has accepted until it is taken.
+
+    An event loop hands an accepted socket over as the result of a wait, and a wait that is cancelled in the
+    turn in which it ends loses its result.
+    """
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        #: In the order in which they came.
+        self._accepted: dict[socket.socket, None] = {}
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        client, address = super().accept()
+        client.setblocking(False)  # noqa: FBT003 - the standard library takes it so
+        self._accepted[client] = None
+        return client, address
+
+    def taken(self, first: socket.socket) -> list[socket.socket]:
+        """Take one that the loop has accepted, with all that came meanwhile; the caller owns them now."""
+        self._accepted[first] = None  # Windows accepts without a call of `accept`
+        with suppress(OSError):  # no more, or what the next wait raises again
+            while len(self._accepted) < _MAX_TOGETHER:
+                self.accept()
+        arrived = list(self._accepted)
+        self._accepted.clear()
+        return arrived
+
+    def close(self) -> None:
+        for client in self._accepted:
+            client.close()
+        super().close()
+
+
+def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> _ListeningSocket:
+    sock = _ListeningSocket(family, kind, protocol)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
