@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from musicgate.errors import StorageError
 from musicgate.web.kept_files import KeptFiles
-from musicgate.web.listener import Listener
+from musicgate.web.listener import Listener, _ListeningSocket
 from tests.e2e.running_server import JOBS, TIMEOUT_S, song
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ async def test_an_accept_loop_that_fails_is_started_again(
 ) -> None:
     accept, starts = Listener._accept, 0
 
-    async def fails_once(self: Listener, sock: socket.socket) -> None:
+    async def fails_once(self: Listener, sock: _ListeningSocket) -> None:
         nonlocal starts
         starts += 1
         if starts == 1:
