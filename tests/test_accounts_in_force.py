@@ -1,7 +1,7 @@
 """A change of an account is obeyed by the next call, with SQLite and by every replica on PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from musicgate.web.serve import serve
 from tests.fake_vendor import MODEL, FakeVendor, Rig, rig_of
 from tests.free_port import free_port
 from tests.postgres_servers import Postgres, emptied
+from tests.waiting import until
 
 VENDOR = FakeVendor("one")
 WHSEC = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -150,12 +151,6 @@ async def test_of_two_administrators_one_stays(store: JobStore) -> None:
     refused = [error for error in done if isinstance(error, RequestError)]
     assert [error.reason for error in refused] == ["last_admin_key"]
     assert sum(key.revoked_at is None for key in (await store.keys.load()).keys.values()) == 1
-
-
-async def until(fact: Callable[[], Any]) -> None:
-    async with asyncio.timeout(15):
-        while not await fact():  # noqa: ASYNC110 - it asks a server
-            await asyncio.sleep(0.02)
 
 
 async def test_every_replica_obeys_a_change_whoever_made_it(postgres: Postgres, tmp_path: Path) -> None:

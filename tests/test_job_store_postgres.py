@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.postgres_connections import PostgresConnections
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 from tests.postgres_servers import Postgres, emptied, execute, without_schema
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -58,13 +59,6 @@ async def opened(url: str, *, exclusive: bool = False) -> None:
     """Open the store, write to it and close it."""
     async with PostgresJobStore.open(url, exclusive=exclusive) as store:
         await store.ping()
-
-
-async def eventually(is_so: Callable[[], Any]) -> None:
-    """Wait until it is so, for at most 20 s."""
-    async with asyncio.timeout(20):
-        while not await is_so():  # noqa: ASYNC110 - it asks a server, and there is no event for that
-            await asyncio.sleep(0.05)
 
 
 def as_role(url: str, role: str) -> str:
@@ -276,7 +270,7 @@ async def test_a_write_whose_answer_was_lost_may_be_stored_and_a_read_is_repeate
     async def both_wait() -> bool:
         return len(await execute(url, waiting)) == 2
 
-    await eventually(both_wait)
+    await until(both_wait)
     for (pid,) in await execute(url, waiting):
         await execute(url, f"SELECT pg_terminate_backend({pid})")
     with pytest.raises(StorageError) as caught:
@@ -333,7 +327,7 @@ async def test_everything_goes_on_when_postgresql_was_restarted(postgres: Postgr
                     return False
                 return True
 
-            await eventually(is_written)
+            await until(is_written)
             assert await store.get(f"before{number}") is not None
             assert await store.get("meanwhile") is None
             with pytest.raises(ConfigError, match="another musicgate uses the database"):
@@ -373,7 +367,7 @@ async def test_every_acknowledged_job_survives_a_kill_and_the_store_is_free_at_o
             return False
         return True
 
-    await eventually(is_free)
+    await until(is_free)
     async with PostgresJobStore.open(url) as store:
         for job_id in answered:
             assert await store.get(job_id) == make_job(job_id)

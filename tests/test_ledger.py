@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import FakeVendor, HandClock, Rig, rig_of
 from tests.job_samples import ended, make_job
 from tests.postgres_servers import Postgres, emptied, execute
+from tests.waiting import until
 
 NUMBERS = itertools.count()
 #: Sums of an account as they are kept, and as its rows say.
@@ -84,12 +85,6 @@ async def end(store: JobStore, job_id: str) -> None:
     assert await store.replace(job, ended(job), [])
 
 
-async def eventually(is_so: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not await is_so():  # noqa: ASYNC110 - it asks a server, and there is no event for that
-            await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 async def url(postgres: Postgres) -> str:
     return await emptied(postgres.url)
@@ -109,7 +104,7 @@ async def all_told(replicas: list[Replica]) -> None:
     async def is_so() -> bool:
         return not any(replica.ledger._back for replica in replicas)  # type: ignore[attr-defined]
 
-    await eventually(is_so)
+    await until(is_so)
 
 
 @contextlib.asynccontextmanager
@@ -211,7 +206,7 @@ async def test_an_open_job_without_a_reservation_gets_one(one: Replica) -> None:
     for _ in range(2):
         for job_id in ("m1", "m2", "unknown"):
             one.ledger.note_job(job_id, 7)
-        await eventually(is_noted)
+        await until(is_noted)
     await end(one.store, "m1")
     assert (await answer_to(one.ledger, asks(max_open_jobs=9))).open_jobs == 0
 
@@ -483,7 +478,7 @@ async def test_a_caller_that_gives_up_leaves_nothing_behind(
         )[0] == (0,)
 
     await asyncio.sleep(0.1)
-    await eventually(is_free)
+    await until(is_free)
     assert (await three[1].ledger.ask(asks(**fields), wants(parallel=1))).slot
 
 
@@ -528,7 +523,7 @@ async def test_what_is_given_back_is_told_until_it_was_heard(
         async def is_free() -> bool:
             return await slot_of(other.ledger, wants(parallel=1)) is not None
 
-        await eventually(is_free)
+        await until(is_free)
         assert next(failures, None) is None
 
 
@@ -826,4 +821,4 @@ async def test_a_job_that_was_stored_late_has_its_reservation_all_the_same(url: 
         async def is_reserved() -> bool:
             return await execute(url, "SELECT count(*) FROM musicgate.reservations") == [(1,)]
 
-        await eventually(is_reserved)
+        await until(is_reserved)

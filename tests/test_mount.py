@@ -16,6 +16,7 @@ from yarl import URL
 from musicgate.emulation import mount
 from musicgate.emulation.mount import is_loopback, mounted
 from musicgate.plugin import EmulatedAnswer, EmulatedCallback, EmulatorBooks, HttpRequest, HttpResponse
+from tests.waiting import until
 
 
 @attrs.define
@@ -49,12 +50,6 @@ def answer(body: bytes, *, status: int = 200, claimed: int | None = None, **how:
     return attrs.evolve(
         EmulatedAnswer(response=HttpResponse(status=status, headers=headers, body=body)), **how
     )
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 @attrs.frozen

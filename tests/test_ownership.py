@@ -18,6 +18,7 @@ from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import RateWindow
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import MODEL, FakeVendor, Rig, lost, quota_of, rig_of
+from tests.waiting import until
 
 ONE = FakeVendor("one", priority=1)
 TWO = FakeVendor("two", priority=2)
@@ -27,12 +28,6 @@ TWO = FakeVendor("two", priority=2)
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig_of(tmp_path / "audio", ONE, TWO, store=MemoryJobStore()) as rig:
         yield rig
-
-
-async def until(fact: Any) -> None:
-    async with asyncio.timeout(5):
-        while not fact():  # noqa: ASYNC110 - a fact sends no signal
-            await asyncio.sleep(0.001)
 
 
 async def test_accepted_job_goes_from_its_call_to_the_scheduler(rig: Rig) -> None:

@@ -36,6 +36,7 @@ from musicgate.engine.replicas import SEEN_AGAIN_S, Neighbours, Replica, Sign
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres import PostgresJobStore
 from tests.postgres_servers import Postgres, emptied, execute
+from tests.waiting import until
 
 ALL = set(range(64))
 HEARTBEAT_S = 2.0
@@ -89,13 +90,6 @@ async def replica(url: str, name: str = "", heartbeat_s: float = HEARTBEAT_S) ->
         yield told
     finally:
         await told.shares.close()
-
-
-async def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(timeout_s):
-        while not holds():  # noqa: ASYNC110 - no event tells what other threads and processes do
-            await asyncio.sleep(0.02)
 
 
 class Process:
@@ -353,7 +347,11 @@ async def test_old_rows_of_the_log_and_of_dead_replicas_are_deleted(
         await until(
             lambda: a.shares.silence_s("old") == math.inf and 0.0 < a.shares.silence_s("new") < math.inf
         )
-        assert await execute(url, "SELECT DISTINCT job_id FROM musicgate.pgqueuer_log") == [(1,)]
+
+        async def only_the_new_row_is_left() -> bool:
+            return await execute(url, "SELECT DISTINCT job_id FROM musicgate.pgqueuer_log") == [(1,)]
+
+        await until(only_the_new_row_is_left)
 
 
 async def test_a_callback_that_fails_does_not_end_the_others(

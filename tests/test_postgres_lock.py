@@ -1,7 +1,6 @@
 """Which processes may use a PostgreSQL store at the same time: replicas, one alone, leases, sessions."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -14,6 +13,7 @@ from musicgate.store import postgres_lock
 from musicgate.store.postgres import PostgresJobStore
 from tests.job_samples import make_job
 from tests.postgres_servers import Postgres, emptied, execute
+from tests.waiting import until
 
 IN_USE = "another musicgate uses the database; stop it"
 USED_ALONE = "another musicgate uses the database alone"
@@ -40,13 +40,6 @@ async def opened(url: str, **how: Any) -> None:
     """Open the store, write to it and close it."""
     async with PostgresJobStore.open(url, **how) as store:
         await store.ping()
-
-
-async def eventually(is_so: Callable[[], Any]) -> None:
-    """Wait until it is so, for at most 20 s."""
-    async with asyncio.timeout(20):
-        while not await is_so():  # noqa: ASYNC110 - it asks a server, and there is no event for that
-            await asyncio.sleep(0.05)
 
 
 async def is_refused(store: PostgresJobStore) -> bool:
@@ -116,10 +109,10 @@ async def test_a_lost_lock_is_taken_again_and_writes_are_refused_meanwhile(
         assert mode == "ShareLock"
         await thief.execute(f"SELECT pg_terminate_backend({pid})")
         await thief.execute(f"SELECT pg_advisory_lock({postgres_lock._USE_KEY})")
-        await eventually(lambda: is_refused(store))
+        await until(lambda: is_refused(store))
         assert await store.get("m1") == make_job()
         await thief.close()
-        await eventually(lambda: is_written(store))
+        await until(lambda: is_written(store))
         await store.add(make_job("m2"), [])
 
 
@@ -131,12 +124,12 @@ async def test_a_replica_that_was_away_while_the_tables_changed_writes_no_more(
         monkeypatch.setattr(postgres_lock, "check_schema", refusing)
         ((pid, _),) = await execute(url, HOLDERS)
         await execute(url, f"SELECT pg_terminate_backend({pid})")
-        await eventually(lambda: is_refused(store))
+        await until(lambda: is_refused(store))
 
         async def is_reported() -> bool:
             return "the tables are others" in caplog.text
 
-        await eventually(is_reported)
+        await until(is_reported)
         assert await is_refused(store)
 
 
@@ -167,7 +160,7 @@ async def test_a_lease_that_another_process_took_stops_all_writes(
     async with PostgresJobStore.open(url, has_session=False) as store:
         await store.add(make_job(), [])
         await execute(url, "UPDATE musicgate.store_lease SET owner = 'other', renewed_at = clock_timestamp()")
-        await eventually(lambda: is_refused(store))
+        await until(lambda: is_refused(store))
         assert await store.get("m1") == make_job()
 
 
@@ -183,9 +176,9 @@ async def test_a_lease_of_a_stalled_process_ends_when_one_with_a_session_took_ov
         monkeypatch.setattr(postgres_lock, "_RETRY_EVERY_S", 0.05)
         session = await asyncpg.connect(url)
         await session.execute(f"SELECT pg_advisory_lock_shared({postgres_lock._USE_KEY})")
-        await eventually(lambda: is_refused(stalled))
+        await until(lambda: is_refused(stalled))
         await session.close()
-        await eventually(lambda: is_written(stalled))
+        await until(lambda: is_written(stalled))
 
 
 # --- a session past the pooler ---

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import asyncpg
 import attrs
@@ -15,6 +14,7 @@ from musicgate.store import postgres_news
 from musicgate.store.postgres_news import CHANNEL, PostgresNews
 from tests.loopback_vendors import Serve
 from tests.postgres_servers import Postgres, execute
+from tests.waiting import until
 
 UNREACHABLE = "postgresql://user:secret-of-user@127.0.0.1:1/music"
 
@@ -40,12 +40,6 @@ class Ear:
         await until(lambda: len(self.heard) >= len(wanted))
         assert sorted(self.heard) == sorted(wanted)
         self.heard.clear()
-
-
-async def until(fact: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not fact():  # noqa: ASYNC110 - it is PostgreSQL that answers
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

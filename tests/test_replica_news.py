@@ -26,6 +26,7 @@ from musicgate.webhooks.courier import Courier
 from tests import sample_jobs
 from tests.fake_vendor import MODEL, START, FakeVendor, Rig, ScriptedWebhooks, lost, rig_of, settings_for
 from tests.test_replicas import ALL_SHARES, HandShares
+from tests.waiting import until
 
 CALLING = FakeVendor("one", callbacks=True)
 SERVER = ServerSettings(drain_s=0.0, public_url="https://gate.test")
@@ -150,12 +151,6 @@ async def accepted(rig: Rig, **fields: Any) -> Job:
 
 async def end(rig: Rig, job: Job) -> Job:
     return await commit.change(rig.context, job, lambda current: fail(current, REFUSED, rig.clock.now()))
-
-
-async def until(fact: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not fact():  # noqa: ASYNC110 - there is no event for that
-            await asyncio.sleep(0.001)
 
 
 def is_waiting(rig: Rig, job: Job) -> bool:

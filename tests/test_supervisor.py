@@ -5,12 +5,7 @@ import asyncio
 import pytest
 
 from musicgate.engine.supervisor import StrayCancellationError, Supervisor, no_stray_cancellation
-
-
-async def until(fact: object) -> None:
-    async with asyncio.timeout(5):
-        while not fact():  # type: ignore[operator]  # noqa: ASYNC110 - a fact sends no signal
-            await asyncio.sleep(0.001)
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from musicgate.emulation.mount import mounted
 from musicgate.hosting.discovery import PluginHost
 from musicgate.plugin.emulator import Emulator, EmulatorOptions
 from tests.free_port import free_port
+from tests.waiting import until
 
 CADDYFILE = Path(__file__).resolve().parents[2] / "examples/container/Caddyfile"
 KEY = "test-key-not-real"
@@ -62,7 +63,7 @@ class Replica:
     async def start(self) -> None:
         """Start it, and wait until it is ready."""
         await self.program.start()
-        await _until(self._is_ready)
+        await until(self._is_ready, _LONGEST_START_S)
 
     async def _is_ready(self) -> bool:
         try:
@@ -135,18 +136,10 @@ async def caddy(folder: Path, ports: Sequence[int]) -> AsyncIterator[str]:
     program = Program((path, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"), environ)
     await program.start()
     try:
-        await _until(lambda: _listens(port))
+        await until(lambda: _listens(port), _LONGEST_START_S)
         yield f"http://127.0.0.1:{port}"
     finally:
         await program.stop(signal.SIGKILL)
-
-
-async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(_LONGEST_START_S):
-        while True:
-            if await is_so():
-                return
-            await asyncio.sleep(0.02)
 
 
 async def _listens(port: int) -> bool:

@@ -93,13 +93,6 @@ _OTHER_ANSWERS = re.compile("/audio/|/image/|/stream/|/webhooks|/events")
 OpenServer = Callable[..., AbstractAsyncContextManager["RunningServer"]]
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds that has no event of its own."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 def song(plugin: str = "suno_kie", switches: str = "", **more: object) -> dict[str, Any]:
     """A request that only this plugin can serve, with switches for its emulator in the prompt."""
     prompt = f"rain [emulate {switches}]" if switches else "rain"

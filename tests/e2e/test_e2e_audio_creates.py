@@ -10,7 +10,8 @@ import pytest
 
 from musicgate.errors import RequestError
 from musicgate.web.audio_creates import accepted_format, as_music_request
-from tests.e2e.running_server import UNFINISHED, decoded_s, song, until
+from tests.e2e.running_server import UNFINISHED, decoded_s, song
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.e2e.running_server import OpenServer, Reply, RunningServer

@@ -13,7 +13,8 @@ import pytest
 from musicgate.model import Secret
 from musicgate.settings import Account
 from musicgate.web import jobs
-from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, song, until
+from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, song
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.e2e.running_server import OpenServer, RunningServer
