@@ -5,6 +5,7 @@ import contextlib
 import gc
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,25 @@ async def test_connections_that_came_together_are_accepted_together_up_to_the_li
     await listener.close()
     for client in clients:
         client.close()
+    await server.shutdown(0.1)
+    await supervisor.stop_services()
+
+
+def _somaxconn() -> int:
+    file = Path("/proc/sys/net/core/somaxconn")
+    return int(file.read_text()) if file.exists() else 0
+
+
+@pytest.mark.skipif(_somaxconn() < 600, reason="the system holds fewer connections back")
+async def test_a_burst_of_connections_is_held_back_while_the_server_is_busy() -> None:
+    supervisor, server = Supervisor(), web.Server(_never)
+    listener = Listener(server, ServerSettings(), 1, supervisor)
+    address = await listener.open("127.0.0.1", 0)
+    # The loop has no turn meanwhile. One that is not held back would try again after a second.
+    with contextlib.ExitStack() as clients:
+        for _ in range(600):
+            clients.enter_context(socket.create_connection(address, timeout=0.9))
+    await listener.close()
     await server.shutdown(0.1)
     await supervisor.stop_services()
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_BACKLOG: Final = 512
+#: The most that Linux holds by default. A client whose connection does not fit tries again after a second.
+_BACKLOG: Final = 4096
 #: Connections that are accepted in one turn of the event loop.
 _MAX_TOGETHER: Final = 64
 _RETRY_S: Final = 0.05
