@@ -100,9 +100,7 @@ def _record(arguments: argparse.Namespace) -> None:
     else:
         found = results.read(arguments.result)
     if arguments.names:
-        recorded, measured = results.read(results.RECORDED), found["measurements"]
-        named = {name: measured[name] for name in arguments.names}
-        found = {**recorded, "measurements": recorded["measurements"] | named}
+        found = results.renewed(results.read(results.RECORDED), found, arguments.names)
     results.write(found, results.RECORDED)
     tables.write_page(found)
     print(f"recorded: {results.RECORDED} and the tables of {tables.PAGE}", file=sys.stderr)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -49,6 +50,24 @@ def read(file: Path) -> Json:
     """Read a file of results."""
     found: Json = json.loads(file.read_text("utf-8"))
     return found
+
+
+def renewed(recorded: Json, found: Json, names: Iterable[str]) -> Json:
+    """A recorded run with some measurements of another one; ``again`` says of which run each of them is.
+
+    Raises:
+        SystemExit: the two were not made on one machine with the same libraries.
+    """
+    for what in ("machine", "versions"):
+        if found[what] != recorded[what]:
+            sys.exit(f"the recorded run is of another machine; record everything: {recorded[what]}")
+    run = {key: found[key] for key in ("at", "revision", "quick")}
+    named = {name: found["measurements"][name] for name in names}
+    return {
+        **recorded,
+        "again": recorded.get("again", {}) | dict.fromkeys(named, run),
+        "measurements": recorded["measurements"] | named,
+    }
 
 
 def ratios(found: Json) -> dict[str, float]:

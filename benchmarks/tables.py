@@ -61,15 +61,22 @@ def blocks(found: Json) -> dict[str, str]:
 def _machine(found: Json) -> str:
     facts = found["machine"]
     rows = [
-        ("measured", f"{found['at'][:10]}, revision {found['revision']}"),
+        ("measured", _run(found)),
+        *((f"{name}, measured again", _run(run)) for name, run in found.get("again", {}).items()),
         ("machine", f"{facts['cores']} cores of {facts['processor']}, {facts['memory_mb']:,} MB"),
         ("system", facts["system"]),
         ("Python", facts["python"]),
         ("libraries", ", ".join(f"{name} {version}" for name, version in found["versions"].items())),
     ]
-    if found["quick"]:
-        rows.append(("**short run**", "made with `--quick`: believe nothing finer than a third"))
     return table(("", ""), rows)
+
+
+def _run(run: Json) -> str:
+    """When it was, and of which revision."""
+    text = f"{run['at'][:10]}, revision {run['revision']}"
+    return (
+        f"{text}, **short run** with `--quick`: believe nothing finer than a third" if run["quick"] else text
+    )
 
 
 def _by_target(measured: Json) -> str:

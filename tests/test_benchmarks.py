@@ -348,12 +348,25 @@ def test_a_kept_file_is_recorded_and_of_it_only_what_is_named(
     monkeypatch.setattr(
         results, "RECORDED", results.write({**RUN, "measurements": {}}, tmp_path / "now.json")
     )
-    more = {**RUN, "measurements": {**RUN["measurements"], "get": {"1": {}}}}
+    more = {
+        **RUN,
+        "revision": "def",
+        "quick": True,
+        "measurements": {**RUN["measurements"], "get": {"1": {}}},
+    }
     words = ["record", "--result", str(results.write(more, tmp_path / "run.json"))]
-    for names, recorded in ((["create"], RUN), ([], more)):
+    again = {"create": {"at": RUN["at"], "revision": "def", "quick": True}}
+    for names, recorded in ((["create"], {**RUN, "again": again}), ([], more)):
         monkeypatch.setattr(sys, "argv", ["benchmarks", *words, *names])
         command.main()
         assert results.read(results.RECORDED) == recorded == pages.pop(), names
+        said = "| create, measured again | 2026-11-20, revision def, **short run**"
+        assert (said in tables.page({**recorded, "measurements": {}})) is bool(names)
+
+
+def test_measurements_of_two_machines_are_not_mixed() -> None:
+    with pytest.raises(SystemExit, match="another machine"):
+        results.renewed({**RUN, "machine": {"cores": 64}}, RUN, ["create"])
 
 
 def test_what_was_measured_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
