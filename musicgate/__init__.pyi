@@ -3,6 +3,9 @@ from .assets import Peaks as Peaks
 from .client import AsyncClient as AsyncClient
 from .client import Client as Client
 from .client import RemoteJob as RemoteJob
+from .client import RemoteModel as RemoteModel
+from .client import RemotePlan as RemotePlan
+from .client import RemoteProvider as RemoteProvider
 from .engine import ServiceReport as ServiceReport
 from .engine import Supervisor as Supervisor
 from .errors import AllCandidatesFailedError as AllCandidatesFailedError

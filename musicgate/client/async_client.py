@@ -7,7 +7,7 @@ import io
 import time
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from urllib.parse import quote
 
 from musicgate.aio import new_token, run_to_end
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
     from types import TracebackType
 
+    from musicgate.client.answers import RemoteModel, RemotePlan, RemoteProvider
     from musicgate.model import Delivery, Job, JobEvent, Secret
 
 _Value = TypeVar("_Value")
@@ -305,9 +306,7 @@ class AsyncClient:
         """
         await self._delete(job_path(job))
 
-    async def plan(
-        self, request: MusicRequest | Mapping[str, object], *, strict: bool = False
-    ) -> dict[str, Any]:
+    async def plan(self, request: MusicRequest | Mapping[str, object], *, strict: bool = False) -> RemotePlan:
         """Plan a request: which providers would be asked, with which native requests, at what price.
 
         Spends nothing and stores nothing.
@@ -323,15 +322,15 @@ class AsyncClient:
         call = Call(method="POST", path="v1/music/plan", headers=headers, body=write_json(body))
         answer = await self._calls.send(call)
         self._items(answer, call, "candidates")
-        return dict(answer.body)
+        return cast("RemotePlan", dict(answer.body))
 
-    async def models(self) -> list[dict[str, Any]]:
+    async def models(self) -> list[RemoteModel]:
         """The public models, each with its ``offers``: providers, limits, prices and rights."""
-        return await self._list(Call(path="v1/music/models"))
+        return cast("list[RemoteModel]", await self._list(Call(path="v1/music/models")))
 
-    async def providers(self) -> list[dict[str, Any]]:
+    async def providers(self) -> list[RemoteProvider]:
         """The providers by priority, each with whether it has a key, and its health."""
-        return await self._list(Call(path="v1/music/providers"))
+        return cast("list[RemoteProvider]", await self._list(Call(path="v1/music/providers")))
 
     async def webhook_log(self, job: Job | str) -> list[Delivery]:
         """The webhook messages about a job, with their last tries.

@@ -27,7 +27,7 @@ class RemoteMusic:
     async def plan(self, body: dict[str, Any]) -> dict[str, Any]:
         """As ``POST /v1/music/plan``."""
         with _as_answers():
-            return await self._client.plan(body)
+            return {**await self._client.plan(body)}
 
     async def create(self, body: dict[str, Any], key: str) -> Created:
         """As ``POST /v1/music/generate`` with ``Idempotency-Key``, so that it may be sent again."""
