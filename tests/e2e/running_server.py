@@ -1,4 +1,4 @@
-"""A whole server on loopback: HTTP, gateway, SQLite, the four plugins, emulators of their vendors.
+"""A whole server on loopback: HTTP, gateway, SQLite, the plugins, emulators of their vendors.
 
 `RunningServer.call` checks every answer against the published schemas and against what holds for all
 errors, so a test states only what is special about its case. Faults are switched on by words in a prompt
@@ -375,7 +375,7 @@ def decoded_s(audio: bytes) -> float:
 
 
 def plugins_declaring(**changes: Mapping[str, object]) -> PluginHost:
-    """The four plugins with changed declarations, e.g. ``minimax={"stage": Stage.ALPHA}``."""
+    """The plugins with changed declarations, e.g. ``minimax={"stage": Stage.ALPHA}``."""
     modules = {name: import_module(f"musicgate_{name}") for name in PLUGINS}
     altered = {name: _altered(module, changes.get(name, {})) for name, module in modules.items()}
     return load_plugins(altered, installed=False)
