@@ -1,6 +1,7 @@
 """Fixtures of the core's tests: vendors on loopback, all job stores."""
 
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -68,6 +69,13 @@ def _no_variables_of_the_tests() -> Iterator[None]:
         for name in (postgres_servers.NAMED, pgbouncers.NAMED, missing.NAMED):
             patched.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_can_be_interrupted() -> None:
+    """Let programs that tests start obey Ctrl-C: a background job ignores it, and they would, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
