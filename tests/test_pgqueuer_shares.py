@@ -46,6 +46,7 @@ NO_CONNECTION: Any = None
 @pytest.fixture
 async def url(postgres: Postgres) -> str:
     """The URL of a migrated database without rows; the tables of pgqueuer are made by the first replica."""
+    await emptied(postgres.url)  # of a lease, too, which would refuse the store
     async with PostgresJobStore.open(postgres.url):
         pass
     await execute(
