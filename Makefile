@@ -34,8 +34,7 @@ PYTHON ?=
 PROMPT ?= Warm jazz trio with brushed drums
 OUT ?= song.mp3
 ARGS ?=
-# Of the tests, which wait for half of their time: on two cores three are done sooner than two.
-WORKERS ?= 3
+WORKERS ?= 2
 LOCK_ARGS ?=
 RELEASE ?=
 BENCH ?=
