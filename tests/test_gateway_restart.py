@@ -47,7 +47,7 @@ LINK = "https://cdn.test/1.wav"
 DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK}]}
 ONE = FakeVendor("one", priority=1)
 TWO = FakeVendor("two", priority=2)
-QUICK = FollowSettings(speed=1000.0)
+QUICK = FollowSettings(speed=100.0)
 PUBLIC = ServerSettings(public_url="https://gate.test", drain_s=0.0)
 
 Opener = Callable[..., AbstractAsyncContextManager[Gateway]]
