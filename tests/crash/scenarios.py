@@ -21,6 +21,7 @@ import aiohttp
 import attrs
 
 from musicgate.codec import dump_job
+from tests import waiting
 from tests.crash.answers import Answers, read_answer
 from tests.crash.broken_hooks import ERRORS, HOOKS
 from tests.crash.campaign import description, number_of
@@ -418,12 +419,7 @@ async def are_completed(harness: Harness, ids: Collection[str]) -> bool:
 
 async def until(holds: Callable[[], object], *, timeout_s: float = DEADLINE_S + 15) -> None:
     """Wait until something holds, by default for as long as a job may take."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            answer = holds()
-            if await answer if asyncio.iscoroutine(answer) else answer:
-                return
-            await asyncio.sleep(0.2)
+    await waiting.until(holds, timeout_s, pause_s=0.2)
 
 
 async def shift(harness: Harness, by: timedelta) -> None:
